@@ -1,0 +1,2 @@
+//! The windrose binary.
+fn main() {}

@@ -1,0 +1,274 @@
+//! The DAG model: what a valid DAG file means. It is made by validation only, so it always holds that ids are unique,
+//! every reference resolves and the graph has no cycle.
+
+use std::time::Duration;
+
+use chrono_tz::Tz;
+use indexmap::IndexMap;
+use petgraph::graph::{DiGraph, NodeIndex};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::catalog::OperatorKind;
+use crate::ids::{DagId, TaskId};
+use crate::time::Timestamp;
+use crate::trigger_rule::TriggerRule;
+
+/// A validated DAG.
+#[derive(Debug, Clone)]
+pub struct Dag {
+    /// Its id.
+    pub dag_id: DagId,
+    /// One line for people.
+    pub description: Option<String>,
+    /// Markdown.
+    pub doc: Option<String>,
+    /// Who answers for it.
+    pub owner: Option<String>,
+    /// For filters.
+    pub tags: Vec<String>,
+    /// When runs are made.
+    pub schedule: Schedule,
+    /// No run before it.
+    pub start_date: Option<Timestamp>,
+    /// No run after it.
+    pub end_date: Option<Timestamp>,
+    /// The zone of the schedule and of local dates.
+    pub timezone: Tz,
+    /// What happens to runs that were due while nobody looked.
+    pub catchup: Catchup,
+    /// How many of its runs may be running at once.
+    pub max_active_runs: u32,
+    /// How many task instances of one run may be active at once.
+    pub max_active_tasks: u32,
+    /// A run that takes longer fails.
+    pub dagrun_timeout: Option<Duration>,
+    /// After so many failed runs in a row the DAG is paused; 0 is never.
+    pub max_consecutive_failed_runs: u32,
+    /// Whether it is paused when first seen; `None` leaves that to the configuration.
+    pub paused: Option<bool>,
+    /// The first failure ends the run.
+    pub fail_fast: bool,
+    /// Templates yield values, not only text.
+    pub render_native: bool,
+    /// The file's constants.
+    pub vars: Map<String, Value>,
+    /// Run parameters: name → JSON Schema with `default`.
+    pub params: IndexMap<String, Param>,
+    /// Tasks in the order of the file; the position is the node's index in [`Dag::graph`].
+    pub tasks: Vec<Task>,
+    /// Task groups by id.
+    pub groups: IndexMap<String, Group>,
+    /// An edge runs from a task to what waits for it. Node weights are positions in [`Dag::tasks`].
+    pub graph: DiGraph<u32, ()>,
+}
+
+impl Dag {
+    /// The position of a task.
+    #[must_use]
+    pub fn position(&self, task: &str) -> Option<usize> {
+        self.tasks.iter().position(|t| t.id.as_str() == task)
+    }
+
+    /// The direct upstream tasks' positions, in the order of the file.
+    #[must_use]
+    pub fn upstream(&self, position: usize) -> Vec<usize> {
+        self.neighbours(position, petgraph::Direction::Incoming)
+    }
+
+    /// The direct downstream tasks' positions, in the order of the file.
+    #[must_use]
+    pub fn downstream(&self, position: usize) -> Vec<usize> {
+        self.neighbours(position, petgraph::Direction::Outgoing)
+    }
+
+    fn neighbours(&self, position: usize, direction: petgraph::Direction) -> Vec<usize> {
+        let mut found: Vec<_> =
+            self.graph.neighbors_directed(NodeIndex::new(position), direction).map(NodeIndex::index).collect();
+        found.sort_unstable();
+        found.dedup();
+        found
+    }
+}
+
+/// A run parameter.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Param {
+    /// Its value if the run gives none; `None` makes it required.
+    pub default: Option<Value>,
+    /// JSON Schema keywords, `default` left out.
+    pub schema: Map<String, Value>,
+}
+
+/// What happens to runs that were due while the DAG was paused or nobody ran the scheduler.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Catchup {
+    /// They are not made.
+    No,
+    /// All are made.
+    All,
+}
+
+/// When runs are made, as written; [`crate::dag`] keeps it as data, the timetable gives it a meaning.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Schedule {
+    /// By hand only.
+    None,
+    /// One run.
+    Once,
+    /// A new run as soon as the last one has ended.
+    Continuous,
+    /// Cron expressions (presets already expanded).
+    Cron {
+        /// One or more five-field expressions.
+        expressions: Vec<String>,
+        /// The zone they are read in; the DAG's if none.
+        timezone: Option<Tz>,
+        /// True is Airflow's `CronDataIntervalTimetable`, false its `CronTriggerTimetable`.
+        data_interval: bool,
+    },
+    /// A fixed distance between runs.
+    Every {
+        /// The distance.
+        interval: Duration,
+        /// True is Airflow's `DeltaDataIntervalTimetable`, false its `DeltaTriggerTimetable`.
+        data_interval: bool,
+    },
+}
+
+/// A group of tasks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Group {
+    /// Its full id: `extract.raw`.
+    pub id: String,
+    /// The group it is in.
+    pub parent: Option<String>,
+    /// For people.
+    pub tooltip: Option<String>,
+}
+
+/// A task.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Task {
+    /// Its full id.
+    pub id: TaskId,
+    /// The operator's name.
+    pub operator: String,
+    /// How the engine treats it.
+    pub kind: OperatorKind,
+    /// The operator's own parameters, as written; templates are rendered by the worker.
+    pub parameters: Map<String, Value>,
+    /// When it may run.
+    pub trigger_rule: TriggerRule,
+    /// How many tries after the first.
+    pub retries: u32,
+    /// How long after a failed try.
+    pub retry_delay: Duration,
+    /// The factor by which each delay grows; `None` keeps it constant.
+    pub retry_exponential_backoff: Option<f64>,
+    /// The longest delay.
+    pub max_retry_delay: Option<Duration>,
+    /// Only these causes are retried (see [`crate::cause::Cause::KINDS`]); `None` is all.
+    pub retry_on: Option<Vec<String>>,
+    /// What happens when the process that ran it is gone.
+    pub on_lost: OnLost,
+    /// A try that takes longer fails.
+    pub execution_timeout: Option<Duration>,
+    /// The pool it takes slots from.
+    pub pool: String,
+    /// How many.
+    pub pool_slots: u32,
+    /// Higher goes first.
+    pub priority_weight: i64,
+    /// How weights add up over the graph.
+    pub weight_rule: WeightRule,
+    /// Which workers may take it.
+    pub queue: String,
+    /// Waits for its own success (or skip) in the previous run.
+    pub depends_on_past: bool,
+    /// Waits also for what was directly downstream of it in the previous run.
+    pub wait_for_downstream: bool,
+    /// How many of its instances may be active over all runs.
+    pub max_active_tis_per_dag: Option<u32>,
+    /// How many of its instances may be active in one run.
+    pub max_active_tis_per_dagrun: Option<u32>,
+    /// The innermost group it is in.
+    pub group: Option<String>,
+    /// Airflow's setup task.
+    pub setup: bool,
+    /// Airflow's teardown task, with the setups it tears down.
+    pub teardown: Option<Vec<TaskId>>,
+    /// For a teardown: its failure fails the run.
+    pub on_failure_fail_dagrun: bool,
+    /// Parameters that add to or replace the DAG's.
+    pub params: IndexMap<String, Param>,
+    /// Environment variables for its processes.
+    pub env: IndexMap<String, String>,
+    /// Markdown.
+    pub doc: Option<String>,
+    /// Who answers for it.
+    pub owner: Option<String>,
+    /// Keep the operator's result as an XCom.
+    pub do_xcom_push: bool,
+    /// The fields only sensors have.
+    pub sensor: Option<SensorSettings>,
+}
+
+/// What happens when the process that ran an attempt is gone and no remote work can be taken hold of again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnLost {
+    /// It is tried again, and that uses up none of the user's retries.
+    #[default]
+    Retry,
+    /// It fails.
+    Fail,
+}
+
+/// Airflow's weight rules.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WeightRule {
+    /// Its own weight and those of all tasks downstream.
+    #[default]
+    Downstream,
+    /// Its own weight and those of all tasks upstream.
+    Upstream,
+    /// Its own weight.
+    Absolute,
+}
+
+/// How a sensor waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SensorMode {
+    /// The attempt stays and keeps its slot.
+    #[default]
+    Poke,
+    /// The attempt ends after each look and gives everything back.
+    Reschedule,
+    /// The attempt stays and gives its slot back.
+    Deferred,
+}
+
+/// The fields that every sensor has.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct SensorSettings {
+    /// How it waits.
+    pub mode: SensorMode,
+    /// Between two looks.
+    pub poke_interval: Duration,
+    /// How long in all.
+    pub timeout: Duration,
+    /// True if the file said so, false if it is the default.
+    pub timeout_given: bool,
+    /// A timeout skips the task instead of failing it.
+    pub soft_fail: bool,
+    /// The distance between looks grows.
+    pub exponential_backoff: bool,
+    /// The longest distance.
+    pub max_wait: Option<Duration>,
+    /// An exception in a look is logged, and the sensor goes on waiting.
+    pub silent_fail: bool,
+    /// An exception in a look skips the task.
+    pub never_fail: bool,
+}

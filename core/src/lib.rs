@@ -1,0 +1,17 @@
+//! What is true of a workflow without any I/O: the DAG model and its TOML form, states and their transitions, trigger
+//! rules, timetables, templates, connection URIs and retry arithmetic.
+//!
+//! Nothing here reads a clock, draws a random number or touches a file: time and randomness are arguments.
+
+pub mod catalog;
+pub mod cause;
+pub mod claim;
+pub mod connection;
+pub mod dag;
+pub mod ids;
+pub mod outcome;
+pub mod run;
+pub mod run_state;
+pub mod task_state;
+pub mod time;
+pub mod trigger_rule;

@@ -1,0 +1,179 @@
+//! What an operator is given: who it is, and the few services it may ask for.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use indexmap::IndexMap;
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+use windrose_core::connection::Connection;
+use windrose_core::dag::SensorSettings;
+use windrose_core::ids::{AttemptId, DagId, RunId, TaskInstanceKey};
+use windrose_core::outcome::XCom;
+use windrose_core::time::Timestamp;
+
+use crate::error::TaskError;
+
+/// Facts about the attempt.
+#[derive(Debug, Clone)]
+pub struct TaskInfo {
+    /// The DAG.
+    pub dag_id: DagId,
+    /// The run.
+    pub run_id: RunId,
+    /// The task instance.
+    pub key: TaskInstanceKey,
+    /// The lease.
+    pub attempt: AttemptId,
+    /// 1 for the first try.
+    pub try_number: u32,
+    /// How many tries the task may have in all (`retries` + 1).
+    pub max_tries: u32,
+    /// How often the task instance was cleared: checkpoints of older generations do not count.
+    pub generation: u32,
+    /// Makes templates yield values.
+    pub render_native: bool,
+    /// The folder of the DAG file, where scripts are found.
+    pub dag_folder: std::path::PathBuf,
+    /// Environment variables for processes.
+    pub env: IndexMap<String, String>,
+    /// How a sensor waits.
+    pub sensor: Option<SensorSettings>,
+    /// When this try was first looked at, for a sensor in reschedule mode.
+    pub first_poke_at: Option<Timestamp>,
+    /// How many looks there were in this try before this attempt.
+    pub pokes_before: u32,
+    /// Airflow's template context as JSON, for processes that want it (`logical_date`, `ds`, `params`, …).
+    pub template_context: Value,
+}
+
+/// Where a line of a task's log comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogSource {
+    /// Windrose and its operators.
+    Task,
+    /// A process's standard output.
+    Stdout,
+    /// A process's standard error.
+    Stderr,
+    /// A log kept by another system.
+    Remote,
+}
+
+/// How grave a line of a task's log is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogLevel {
+    /// For developers.
+    Debug,
+    /// The ordinary course.
+    Info,
+    /// Something a person may want to change.
+    Warning,
+    /// Something failed.
+    Error,
+}
+
+/// What an operator may ask of the world around it. The worker provides it; tests bring their own.
+#[async_trait]
+pub trait TaskServices: Send + Sync {
+    /// A connection, from the configured backends, the environment or the metadata database, in that order. Its
+    /// secrets are masked in the task's log from here on.
+    async fn connection(&self, conn_id: &str) -> Result<Connection, TaskError>;
+
+    /// The same, but a connection that no source knows is `None`.
+    async fn find_connection(&self, conn_id: &str) -> Result<Option<Connection>, TaskError>;
+
+    /// A variable; `None` if no source knows it.
+    async fn variable(&self, key: &str) -> Result<Option<String>, TaskError>;
+
+    /// A value left by another task of this run.
+    async fn xcom_pull(&self, task_id: &str, map_index: Option<i32>, key: &str) -> Result<Option<Value>, TaskError>;
+
+    /// What the last attempt of this task instance and generation saved.
+    async fn checkpoint(&self) -> Result<Option<Value>, TaskError>;
+
+    /// Saves a checkpoint. It is durable when this returns.
+    async fn save_checkpoint(&self, checkpoint: &Value) -> Result<(), TaskError>;
+
+    /// Leaves a value for other tasks; it is stored together with the attempt's outcome.
+    fn xcom_push(&self, xcom: XCom);
+
+    /// Writes a line to the task's log, with its secrets masked. Never blocks for long.
+    fn log(&self, source: LogSource, level: LogLevel, text: &str);
+
+    /// Masks a text in the task's log and in whatever it reports, from here on.
+    fn add_secret(&self, secret: &str);
+
+    /// The present instant.
+    fn now(&self) -> Timestamp;
+
+    /// Waits. Tests jump.
+    async fn sleep(&self, duration: Duration);
+
+    /// Says that the attempt now waits for something outside and gives its slot back, or that it goes on. It returns
+    /// when that is durable.
+    async fn set_deferred(&self, deferred: bool) -> Result<(), TaskError>;
+
+    /// Waits for one of the worker's places for processes.
+    async fn process_slot(&self) -> tokio::sync::OwnedSemaphorePermit;
+
+    /// Where this attempt may keep files; removed after it.
+    fn scratch(&self) -> std::path::PathBuf;
+}
+
+/// What an operator is given. Cheap to clone.
+#[derive(Clone)]
+pub struct TaskContext {
+    /// Facts about the attempt.
+    pub info: Arc<TaskInfo>,
+    /// Set when the attempt is to stop.
+    pub cancelled: CancellationToken,
+    /// The world around it.
+    pub services: Arc<dyn TaskServices>,
+}
+
+impl TaskContext {
+    /// Logs a line at level info.
+    pub fn info(&self, text: impl AsRef<str>) {
+        self.services.log(LogSource::Task, LogLevel::Info, text.as_ref());
+    }
+
+    /// Logs a line at level warning.
+    pub fn warn(&self, text: impl AsRef<str>) {
+        self.services.log(LogSource::Task, LogLevel::Warning, text.as_ref());
+    }
+
+    /// Logs a line at level error.
+    pub fn error(&self, text: impl AsRef<str>) {
+        self.services.log(LogSource::Task, LogLevel::Error, text.as_ref());
+    }
+
+    /// Leaves a value for other tasks under this key.
+    pub fn xcom_push(&self, key: impl Into<String>, value: Value) {
+        self.services.xcom_push(XCom { key: key.into(), value });
+    }
+
+    /// The same for every attempt of this task instance and generation, and different for any other: an idempotency
+    /// token that makes a repeated submit harmless.
+    #[must_use]
+    pub fn idempotency_token(&self) -> String {
+        let info = &self.info;
+        let name =
+            format!("{}\n{}\n{}\n{}\n{}", info.dag_id, info.run_id, info.key.task, info.key.map_index, info.generation);
+        uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_OID, name.as_bytes()).to_string()
+    }
+
+    /// Waits, and stops waiting when the attempt is cancelled.
+    ///
+    /// # Errors
+    /// [`TaskError::Cancelled`].
+    pub async fn sleep(&self, duration: Duration) -> Result<(), TaskError> {
+        tokio::select! {
+            () = self.services.sleep(duration) => Ok(()),
+            () = self.cancelled.cancelled() => Err(TaskError::Cancelled),
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! Operators: what tasks do. The only crate that names an AWS SDK; sqlx here is for users' databases.
+//!
+//! An operator is one file and one line in [`registry`]. It is an [`operator::Operator`], a [`sensor::Sensor`] or a
+//! [`remote_job::RemoteJob`]; the waiting around the last two is written once, in their modules.
+
+pub mod context;
+pub mod error;
+pub mod operator;
+pub mod registry;
+pub mod remote_job;
+pub mod sensor;

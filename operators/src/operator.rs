@@ -1,0 +1,149 @@
+//! The operator trait, and what a registry entry knows of an operator.
+
+use std::sync::OnceLock;
+
+use async_trait::async_trait;
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+use windrose_core::catalog::OperatorKind;
+use windrose_core::outcome::Routing;
+
+use crate::context::TaskContext;
+use crate::error::TaskError;
+use crate::remote_job::RemoteJob;
+use crate::sensor::Sensor;
+
+/// What an operator hands back when it has succeeded.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Done {
+    /// The `return_value` XCom; `None` leaves none.
+    pub value: Option<Value>,
+    /// Which way the run goes on, for branching operators.
+    pub routing: Option<Routing>,
+}
+
+impl Done {
+    /// Success that leaves a value.
+    #[must_use]
+    pub fn with(value: Value) -> Self {
+        Self { value: Some(value), routing: None }
+    }
+}
+
+/// Ordinary work, with its parameters rendered and typed.
+///
+/// The future may be dropped at any `.await` when the attempt is cancelled or times out; what must be undone then is
+/// undone in [`Operator::cancel`] or by dropping.
+#[async_trait]
+pub trait Operator: Send + Sync {
+    /// Does the work.
+    ///
+    /// # Errors
+    /// See [`TaskError`].
+    async fn execute(&self, ctx: &TaskContext) -> Result<Done, TaskError>;
+
+    /// Stops what goes on elsewhere, after the attempt was cancelled or timed out. Must be safe to repeat.
+    ///
+    /// # Errors
+    /// Only logged.
+    async fn cancel(&self, _ctx: &TaskContext) -> Result<(), TaskError> {
+        Ok(())
+    }
+}
+
+/// An operator with its parameters, ready to run.
+pub enum Runnable {
+    /// Ordinary work.
+    Work(Box<dyn Operator>),
+    /// A condition to wait for.
+    Sensor(Box<dyn Sensor>),
+    /// Work in another system.
+    Remote(Box<dyn RemoteJob>),
+}
+
+/// The parameters of an operator: one struct from which validation, `windrose operators show`, the docs page and the
+/// editor schema come.
+///
+/// Doc comments of the fields are the reference text. A field in which templates are rendered is marked
+/// `#[schemars(extend("x-template" = true))]`. The struct is `#[serde(deny_unknown_fields)]`.
+pub trait Parameters: DeserializeOwned + JsonSchema + Send + 'static {
+    /// The operator's name in DAG files.
+    const NAME: &'static str;
+    /// Airflow's class.
+    const AIRFLOW: &'static str;
+    /// One sentence.
+    const SUMMARY: &'static str;
+    /// How the engine treats it.
+    const KIND: OperatorKind;
+
+    /// Checks what types cannot say and makes the operator. Called with rendered parameters by the worker, so it must
+    /// do no I/O.
+    ///
+    /// # Errors
+    /// A sentence that says what is wrong and what is expected, in Airflow's words where Airflow has them.
+    fn build(self) -> Result<Runnable, String>;
+}
+
+/// A line of the registry.
+pub struct OperatorEntry {
+    /// The operator's name in DAG files.
+    pub name: &'static str,
+    /// Airflow's class.
+    pub airflow: &'static str,
+    /// One sentence.
+    pub summary: &'static str,
+    /// How the engine treats it.
+    pub kind: OperatorKind,
+    schema: fn() -> Value,
+    schema_cell: OnceLock<Value>,
+    template_cell: OnceLock<Vec<&'static str>>,
+    build: fn(Map<String, Value>) -> Result<Runnable, String>,
+}
+
+impl OperatorEntry {
+    /// The entry of the operator whose parameters are `P`.
+    #[must_use]
+    pub const fn of<P: Parameters>() -> Self {
+        Self {
+            name: P::NAME,
+            airflow: P::AIRFLOW,
+            summary: P::SUMMARY,
+            kind: P::KIND,
+            schema: || schemars::schema_for!(P).to_value(),
+            schema_cell: OnceLock::new(),
+            template_cell: OnceLock::new(),
+            build: |params| {
+                let typed: P = serde_json::from_value(Value::Object(params)).map_err(|e| e.to_string())?;
+                typed.build()
+            },
+        }
+    }
+
+    /// The JSON Schema of its parameters, with docs, defaults and the `x-template` marks.
+    #[must_use]
+    pub fn schema(&self) -> &Value {
+        self.schema_cell.get_or_init(self.schema)
+    }
+
+    /// Names of the parameters in which templates are rendered.
+    #[must_use]
+    pub fn template_fields(&self) -> &[&'static str] {
+        self.template_cell.get_or_init(|| {
+            let marked = self.schema()["properties"].as_object().into_iter().flatten();
+            marked
+                .filter(|(_, field)| field["x-template"] == true)
+                // Once per operator and process: the names live as long as the registry does.
+                .map(|(name, _)| &*Box::leak(name.clone().into_boxed_str()))
+                .collect()
+        })
+    }
+
+    /// Makes the operator from rendered parameters.
+    ///
+    /// # Errors
+    /// A sentence that says what is wrong and what is expected.
+    pub fn build(&self, params: Map<String, Value>) -> Result<Runnable, String> {
+        (self.build)(params)
+    }
+}

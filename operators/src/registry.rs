@@ -1,0 +1,14 @@
+//! All operators, in alphabetical order. Adding one is a file and a line here.
+
+use std::sync::LazyLock;
+
+use crate::operator::OperatorEntry;
+
+/// Every operator.
+pub static REGISTRY: LazyLock<Vec<OperatorEntry>> = LazyLock::new(Vec::new);
+
+/// The operator with this name.
+#[must_use]
+pub fn find(name: &str) -> Option<&'static OperatorEntry> {
+    REGISTRY.iter().find(|entry| entry.name == name)
+}

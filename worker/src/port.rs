@@ -1,0 +1,89 @@
+//! What a worker needs from outside, as one small interface.
+
+use async_trait::async_trait;
+use serde_json::Value;
+use windrose_core::claim::Claim;
+use windrose_core::connection::Connection;
+use windrose_core::ids::{AttemptId, RunKey, TaskInstanceKey};
+use windrose_core::outcome::Report;
+use windrose_core::time::Timestamp;
+
+/// What became of a report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ack {
+    /// It is durable.
+    Taken,
+    /// The attempt is not the one that holds the task any more; nothing was changed.
+    Fenced,
+}
+
+/// The other side cannot be reached, or refuses.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum PortError {
+    /// Try again later.
+    #[error("the scheduler or its database is not reachable: {0}")]
+    Unavailable(String),
+    /// The worker is to stop: the other side is gone for good.
+    #[error("the scheduler has stopped")]
+    Closed,
+}
+
+/// The last successful run before a run, for the `prev_*` names of templates.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PreviousSuccess {
+    /// Its span of data.
+    pub data_interval: Option<windrose_core::run::DataInterval>,
+    /// When it began.
+    pub started_at: Option<Timestamp>,
+    /// When it ended.
+    pub ended_at: Option<Timestamp>,
+}
+
+/// The worker's view of the rest of Windrose.
+#[async_trait]
+pub trait WorkerPort: Send + Sync {
+    /// Waits for the next attempt.
+    async fn claim(&self) -> Result<Claim, PortError>;
+
+    /// Waits for the next attempt that is to be cancelled; with a word on who or what wants that.
+    async fn cancellation(&self) -> Result<(AttemptId, String), PortError>;
+
+    /// The attempt has begun. Returns at once; the state follows with the scheduler's next batch.
+    fn started(&self, attempt: AttemptId);
+
+    /// The attempt gives its slot back, or takes it again. Returns when that is durable.
+    async fn deferred(&self, attempt: AttemptId, deferred: bool) -> Result<Ack, PortError>;
+
+    /// The attempt's outcome. Returns when it is durable.
+    async fn report(&self, report: Report) -> Result<Ack, PortError>;
+
+    /// What the last attempt of this task instance and generation saved.
+    async fn checkpoint(&self, key: &TaskInstanceKey, generation: u32) -> Result<Option<Value>, PortError>;
+
+    /// Saves a checkpoint, durable on return; `Fenced` if another attempt holds the task instance.
+    async fn save_checkpoint(
+        &self,
+        attempt: AttemptId,
+        key: &TaskInstanceKey,
+        generation: u32,
+        checkpoint: &Value,
+    ) -> Result<Ack, PortError>;
+
+    /// A value left by a task of a run.
+    async fn xcom(
+        &self,
+        run: RunKey,
+        task_id: &str,
+        map_index: Option<i32>,
+        key: &str,
+    ) -> Result<Option<Value>, PortError>;
+
+    /// The last successful run of the DAG before this one.
+    async fn previous_success(&self, run: RunKey) -> Result<Option<PreviousSuccess>, PortError>;
+
+    /// A connection of the metadata database, decrypted.
+    async fn stored_connection(&self, conn_id: &str) -> Result<Option<Connection>, PortError>;
+
+    /// A variable of the metadata database, decrypted.
+    async fn stored_variable(&self, key: &str) -> Result<Option<String>, PortError>;
+}
