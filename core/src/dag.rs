@@ -1,6 +1,7 @@
-//! The DAG model: what a valid DAG file means. It is made by validation only, so it always holds that ids are unique,
-//! every reference resolves and the graph has no cycle.
+//! The DAG model: what a valid DAG file means. Outside tests it is made by validation only, so it always holds that ids
+//! are unique, every reference resolves and the graph has no cycle.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use chrono_tz::Tz;
@@ -61,13 +62,55 @@ pub struct Dag {
     pub groups: IndexMap<String, Group>,
     /// An edge runs from a task to what waits for it. Node weights are positions in [`Dag::tasks`].
     pub graph: DiGraph<u32, ()>,
+    positions: HashMap<TaskId, u32>,
 }
 
 impl Dag {
+    /// A DAG of these tasks with Airflow's defaults for everything else. An edge is a pair of positions in `tasks`, from
+    /// the upstream task to the downstream one; the caller sees to it that ids are unique, positions exist and the edges
+    /// form no cycle. [`Dag::tasks`] must keep its ids and its order afterwards.
+    #[must_use]
+    pub fn new(dag_id: DagId, tasks: Vec<Task>, edges: impl IntoIterator<Item = (u32, u32)>) -> Self {
+        let mut graph = DiGraph::with_capacity(tasks.len(), tasks.len());
+        let mut positions = HashMap::with_capacity(tasks.len());
+        for (position, task) in (0_u32..).zip(&tasks) {
+            graph.add_node(position);
+            positions.insert(task.id.clone(), position);
+        }
+        for (from, to) in edges {
+            graph.add_edge(NodeIndex::new(from as usize), NodeIndex::new(to as usize), ());
+        }
+        Self {
+            dag_id,
+            description: None,
+            doc: None,
+            owner: None,
+            tags: Vec::new(),
+            schedule: Schedule::None,
+            start_date: None,
+            end_date: None,
+            timezone: Tz::UTC,
+            catchup: Catchup::No,
+            max_active_runs: 16,
+            max_active_tasks: 16,
+            dagrun_timeout: None,
+            max_consecutive_failed_runs: 0,
+            paused: None,
+            fail_fast: false,
+            render_native: false,
+            vars: Map::new(),
+            params: IndexMap::new(),
+            tasks,
+            groups: IndexMap::new(),
+            graph,
+            positions,
+        }
+    }
+
     /// The position of a task.
     #[must_use]
     pub fn position(&self, task: &str) -> Option<usize> {
-        self.tasks.iter().position(|t| t.id.as_str() == task)
+        self.positions.get(task).map(|&position| position as usize)
     }
 
     /// The direct upstream tasks' positions, in the order of the file.
@@ -214,6 +257,46 @@ pub struct Task {
     pub sensor: Option<SensorSettings>,
 }
 
+impl Task {
+    /// A task with Airflow's default in every field.
+    #[must_use]
+    pub fn new(id: TaskId, operator: impl Into<String>, kind: OperatorKind) -> Self {
+        Self {
+            id,
+            operator: operator.into(),
+            kind,
+            parameters: Map::new(),
+            trigger_rule: TriggerRule::AllSuccess,
+            retries: 0,
+            retry_delay: Duration::from_secs(300),
+            retry_exponential_backoff: None,
+            max_retry_delay: None,
+            retry_on: None,
+            on_lost: OnLost::Retry,
+            execution_timeout: None,
+            pool: "default_pool".to_owned(),
+            pool_slots: 1,
+            priority_weight: 1,
+            weight_rule: WeightRule::Downstream,
+            queue: "default".to_owned(),
+            depends_on_past: false,
+            wait_for_downstream: false,
+            max_active_tis_per_dag: None,
+            max_active_tis_per_dagrun: None,
+            group: None,
+            setup: false,
+            teardown: None,
+            on_failure_fail_dagrun: false,
+            params: IndexMap::new(),
+            env: IndexMap::new(),
+            doc: None,
+            owner: None,
+            do_xcom_push: true,
+            sensor: (kind == OperatorKind::Sensor).then(SensorSettings::default),
+        }
+    }
+}
+
 /// What happens when the process that ran an attempt is gone and no remote work can be taken hold of again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum OnLost {
@@ -271,4 +354,21 @@ pub struct SensorSettings {
     pub silent_fail: bool,
     /// An exception in a look skips the task.
     pub never_fail: bool,
+}
+
+/// Airflow's defaults.
+impl Default for SensorSettings {
+    fn default() -> Self {
+        Self {
+            mode: SensorMode::Poke,
+            poke_interval: Duration::from_secs(60),
+            timeout: Duration::from_secs(7 * 24 * 3600),
+            timeout_given: false,
+            soft_fail: false,
+            exponential_backoff: false,
+            max_wait: None,
+            silent_fail: false,
+            never_fail: false,
+        }
+    }
 }

@@ -12,6 +12,7 @@ pub mod ids;
 mod jitter;
 pub mod outcome;
 pub mod poke_interval;
+pub mod priority_weight;
 pub mod python_text;
 pub mod retry;
 pub mod run;
