@@ -3,9 +3,12 @@
 //! An operator is one file and one line in [`registry`]. It is an [`operator::Operator`], a [`sensor::Sensor`] or a
 //! [`remote_job::RemoteJob`]; the waiting around the last two is written once, in their modules.
 
+pub mod catalog;
 pub mod context;
 pub mod error;
 pub mod operator;
 pub mod registry;
 pub mod remote_job;
 pub mod sensor;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
