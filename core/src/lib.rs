@@ -20,4 +20,5 @@ pub mod run_state;
 pub mod sensor_run;
 pub mod task_state;
 pub mod time;
+pub mod timetable;
 pub mod trigger_rule;
