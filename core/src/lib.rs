@@ -10,6 +10,7 @@ pub mod connection;
 pub mod dag;
 pub mod ids;
 mod jitter;
+pub mod log_line;
 pub mod outcome;
 pub mod poke_interval;
 pub mod priority_weight;

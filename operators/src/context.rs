@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use windrose_core::connection::Connection;
 use windrose_core::dag::SensorSettings;
 use windrose_core::ids::{AttemptId, DagId, RunId, TaskInstanceKey};
+pub use windrose_core::log_line::{LogLevel, LogSource};
 use windrose_core::outcome::XCom;
 use windrose_core::time::Timestamp;
 
@@ -44,36 +45,11 @@ pub struct TaskInfo {
     pub first_poke_at: Option<Timestamp>,
     /// How many looks there were in this try before this attempt.
     pub pokes_before: u32,
+    /// The handle of this generation's earlier remote work that has ended or is unknown, when it is to be submitted
+    /// anew. It makes the new submit's idempotency token differ from that of the work it replaces.
+    pub superseded: Option<Value>,
     /// Airflow's template context as JSON, for processes that want it (`logical_date`, `ds`, `params`, …).
     pub template_context: Value,
-}
-
-/// Where a line of a task's log comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum LogSource {
-    /// Windrose and its operators.
-    Task,
-    /// A process's standard output.
-    Stdout,
-    /// A process's standard error.
-    Stderr,
-    /// A log kept by another system.
-    Remote,
-}
-
-/// How grave a line of a task's log is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum LogLevel {
-    /// For developers.
-    Debug,
-    /// The ordinary course.
-    Info,
-    /// Something a person may want to change.
-    Warning,
-    /// Something failed.
-    Error,
 }
 
 /// What an operator may ask of the world around it. The worker provides it; tests bring their own.
@@ -109,6 +85,9 @@ pub trait TaskServices: Send + Sync {
 
     /// The present instant.
     fn now(&self) -> Timestamp;
+
+    /// Time since some fixed moment, by a clock that nobody sets: for measuring how long something takes.
+    fn monotonic(&self) -> Duration;
 
     /// Waits. Tests jump.
     async fn sleep(&self, duration: Duration);
@@ -157,12 +136,17 @@ impl TaskContext {
     }
 
     /// The same for every attempt of this task instance and generation, and different for any other: an idempotency
-    /// token that makes a repeated submit harmless.
+    /// token that makes a repeated submit harmless. It changes once the work submitted under it is known to have
+    /// ended, so that a retry gets new work.
     #[must_use]
     pub fn idempotency_token(&self) -> String {
         let info = &self.info;
-        let name =
+        let mut name =
             format!("{}\n{}\n{}\n{}\n{}", info.dag_id, info.run_id, info.key.task, info.key.map_index, info.generation);
+        if let Some(handle) = &info.superseded {
+            name.push('\n');
+            name.push_str(&handle.to_string());
+        }
         uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_OID, name.as_bytes()).to_string()
     }
 

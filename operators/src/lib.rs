@@ -7,6 +7,7 @@ pub mod catalog;
 pub mod context;
 pub mod error;
 pub mod operator;
+pub mod poll_patience;
 pub mod registry;
 pub mod remote_job;
 pub mod sensor;

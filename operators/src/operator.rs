@@ -11,8 +11,8 @@ use windrose_core::outcome::Routing;
 
 use crate::context::TaskContext;
 use crate::error::TaskError;
-use crate::remote_job::RemoteJob;
-use crate::sensor::Sensor;
+use crate::remote_job::{RemoteJob, run_remote};
+use crate::sensor::{Sensor, run_sensor};
 
 /// What an operator hands back when it has succeeded.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -50,6 +50,12 @@ pub trait Operator: Send + Sync {
     async fn cancel(&self, _ctx: &TaskContext) -> Result<(), TaskError> {
         Ok(())
     }
+
+    /// True: [`Operator::execute`] watches [`TaskContext::cancelled`] itself and ends soon after it is set. False: its
+    /// future is dropped at once.
+    fn stops_itself(&self) -> bool {
+        false
+    }
 }
 
 /// An operator with its parameters, ready to run.
@@ -60,6 +66,40 @@ pub enum Runnable {
     Sensor(Box<dyn Sensor>),
     /// Work in another system.
     Remote(Box<dyn RemoteJob>),
+}
+
+impl Runnable {
+    /// Does the work, or waits for the condition, or submits the remote work and waits for it.
+    ///
+    /// # Errors
+    /// See [`TaskError`]; [`TaskError::Cancelled`] soon after [`TaskContext::cancelled`] is set.
+    pub async fn execute(&self, ctx: &TaskContext) -> Result<Done, TaskError> {
+        match self {
+            Self::Work(operator) if operator.stops_itself() => operator.execute(ctx).await,
+            Self::Work(operator) => tokio::select! {
+                biased;
+                () = ctx.cancelled.cancelled() => Err(TaskError::Cancelled),
+                done = operator.execute(ctx) => done,
+            },
+            Self::Sensor(sensor) => run_sensor(sensor.as_ref(), ctx).await,
+            Self::Remote(job) => run_remote(job.as_ref(), ctx).await,
+        }
+    }
+
+    /// Stops what goes on elsewhere, after the attempt was cancelled or timed out. Safe to repeat.
+    ///
+    /// # Errors
+    /// Only to be logged.
+    pub async fn cancel(&self, ctx: &TaskContext) -> Result<(), TaskError> {
+        match self {
+            Self::Work(operator) => operator.cancel(ctx).await,
+            Self::Sensor(_) => Ok(()),
+            Self::Remote(job) => match ctx.services.checkpoint().await? {
+                Some(handle) => job.cancel(ctx, &handle).await,
+                None => Ok(()),
+            },
+        }
+    }
 }
 
 /// The parameters of an operator: one struct from which validation, `windrose operators show`, the docs page and the

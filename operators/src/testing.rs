@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use serde_json::Value;
@@ -50,6 +50,7 @@ pub struct TestServices {
     earlier_checkpoint: Option<Value>,
     recorded: Mutex<Recorded>,
     places: Arc<Semaphore>,
+    began: Instant,
     folder: tempfile::TempDir,
 }
 
@@ -157,6 +158,11 @@ impl TaskServices for TestServices {
         self.recorded().now.unwrap_or_else(|| chrono::Utc::now().into())
     }
 
+    fn monotonic(&self) -> Duration {
+        let recorded = self.recorded();
+        recorded.now.map_or_else(|| self.began.elapsed(), |_| recorded.sleeps.iter().sum())
+    }
+
     async fn sleep(&self, duration: Duration) {
         let jumps = {
             let mut recorded = self.recorded();
@@ -216,6 +222,7 @@ impl TestTask {
             sensor: None,
             first_poke_at: None,
             pokes_before: 0,
+            superseded: None,
             template_context: Value::Object(serde_json::Map::new()),
         };
         let start = Timestamp::from_micros(1_767_225_600_000_000);
@@ -226,6 +233,7 @@ impl TestTask {
             earlier_checkpoint: None,
             recorded: Mutex::new(Recorded { now: Some(start), ..Recorded::default() }),
             places: Arc::new(Semaphore::new(16)),
+            began: Instant::now(),
             folder,
         };
         Self { info, services }
