@@ -52,6 +52,11 @@ pub enum RunEvent {
     Failed,
     /// Some of its tasks were cleared: it is to be decided again.
     Cleared,
+    /// A person says how it ended.
+    Marked {
+        /// True for success, false for failure.
+        success: bool,
+    },
 }
 
 /// A run cannot go this way.
@@ -76,6 +81,8 @@ pub fn next(from: RunState, event: RunEvent) -> Result<RunState, IllegalRunTrans
         (S::Queued | S::Running, RunEvent::Failed) => S::Failed,
         (S::Success | S::Failed, RunEvent::Cleared) => S::Queued,
         (S::Queued | S::Running, RunEvent::Cleared) => from,
+        (_, RunEvent::Marked { success: true }) => S::Success,
+        (_, RunEvent::Marked { success: false }) => S::Failed,
         _ => return Err(IllegalRunTransition { from, event }),
     })
 }

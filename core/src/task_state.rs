@@ -246,6 +246,8 @@ pub fn next(from: TaskState, event: TaskEvent) -> Result<TaskState, IllegalTrans
         (_, E::Reschedule(lease, due)) if held_by(lease) => S::UpForReschedule(due),
         (_, E::Lost(lease)) if held_by(lease) => S::Scheduled,
         (from, E::Decided(end)) if !from.is_final() => S::Final(end),
+        // A branch, a short circuit or `fail_fast` overrules what the trigger rule has marked (Airflow's SkipMixin).
+        (S::Final(FinalState::UpstreamFailed), E::Decided(FinalState::Skipped)) => S::Final(FinalState::Skipped),
         (_, E::Cleared) => S::None,
         (_, E::Marked(end)) => S::Final(end),
         _ => return Err(IllegalTransition { from, event }),
