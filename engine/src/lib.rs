@@ -1,1 +1,50 @@
-//! Windrose engine.
+//! The half of the scheduler that decides: pure state machines without I/O, clock or randomness.
+//!
+//! [`RunMachine`] is one DAG run, [`Admission`] gives ready task instances their slots over all runs. The contract of
+//! a [`RunMachine`]:
+//!
+//! 1. [`RunMachine::handle`] takes one [`Event`] and the time. `Err` is a normal outcome: the event came too late (a
+//!    report under an old lease), and nothing has changed.
+//! 2. [`RunMachine::poll_effect`] is then drained. What it returns is written in one transaction; nothing is told to
+//!    anyone before that has committed. Per drain there is at most one [`Effect::SetTask`] per task instance and at
+//!    most one [`Effect::SetRun`], from the state before the drain to the state after it.
+//! 3. [`RunMachine::poll_timeout`] says when to come back with [`Event::TimerDue`].
+//!
+//! Effects about slots ([`Effect::Offer`] and the like) go to [`Admission`], in order; what it admits comes back as
+//! [`Event::Dispatched`]. Time never runs backwards between two calls.
+//!
+//! After a restart, rows are loaded with [`RunMachine::restore`] and the same path goes on. An event costs work in
+//! proportion to the edges it touches, never to the size of the DAG.
+//!
+//! Task mapping is not part of it yet: every task instance has map index −1.
+
+pub mod admission;
+mod command;
+pub mod counters;
+pub mod effect;
+pub mod event;
+pub mod explain;
+mod fail_fast;
+pub mod past;
+pub mod plan;
+mod readiness;
+mod report;
+mod retry;
+mod routing;
+pub mod run_machine;
+mod run_outcome;
+mod settle;
+mod setup_scope;
+pub mod simulate;
+pub mod snapshot;
+mod timers;
+mod transition;
+pub mod trigger_rule;
+
+pub use admission::{Admission, Admitted};
+pub use effect::{AttemptEnd, AttemptOutcome, Candidate, Effect, RunChange, TaskChange};
+pub use event::{Event, MarkedState, Refused, Selection};
+pub use past::PreviousRun;
+pub use plan::Plan;
+pub use run_machine::RunMachine;
+pub use snapshot::{RunSnapshot, TaskSnapshot};

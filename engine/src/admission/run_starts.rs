@@ -1,0 +1,39 @@
+//! Which queued runs may start: `max_active_runs`.
+
+use std::collections::HashMap;
+
+use windrose_core::ids::{DagId, RunKey};
+use windrose_core::run_state::RunType;
+use windrose_core::time::Timestamp;
+
+/// A run that waits for a place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QueuedRun {
+    /// Which.
+    pub run: RunKey,
+    /// Its DAG.
+    pub dag_id: DagId,
+    /// Runs of a backfill come after all others.
+    pub run_type: RunType,
+    /// Not before this instant; earlier goes first.
+    pub run_after: Timestamp,
+    /// How many runs of its DAG may be running at once.
+    pub max_active_runs: u32,
+}
+
+/// The runs that may start now, in order. `running` counts the running runs by DAG.
+#[must_use]
+pub fn runs_to_start(now: Timestamp, queued: &[QueuedRun], running: &HashMap<DagId, u32>) -> Vec<RunKey> {
+    let mut order: Vec<&QueuedRun> = queued.iter().filter(|run| run.run_after <= now).collect();
+    order.sort_by_key(|run| (run.run_type == RunType::Backfill, run.run_after, run.run));
+    let mut started: HashMap<&DagId, u32> = HashMap::new();
+    let mut starts = Vec::new();
+    for run in order {
+        let new = started.entry(&run.dag_id).or_default();
+        if running.get(&run.dag_id).copied().unwrap_or(0) + *new < run.max_active_runs {
+            *new += 1;
+            starts.push(run.run);
+        }
+    }
+    starts
+}

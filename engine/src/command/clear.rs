@@ -1,0 +1,60 @@
+//! Clear: task instances are decided again, and an ended run goes on.
+
+use windrose_core::run_state::{RunEvent, RunState};
+use windrose_core::task_state::{FinalState, TaskEvent, TaskState};
+use windrose_core::time::Timestamp;
+
+use crate::event::{Refused, Selection};
+use crate::run_machine::RunMachine;
+use crate::transition::Because;
+
+impl RunMachine {
+    /// Clears a selection; all its tasks must exist.
+    pub(crate) fn clear(&mut self, now: Timestamp, selection: &Selection, by: &str) -> Result<(), Refused> {
+        let mut chosen = self.selected(selection)?;
+        if selection.only_failed {
+            chosen.retain(|&p| self.has_failed(p));
+        }
+        self.clear_tasks(now, &chosen, by)
+    }
+
+    /// Clears these task instances. A worker that holds one of them is told to stop.
+    pub(crate) fn clear_tasks(&mut self, now: Timestamp, chosen: &[u32], by: &str) -> Result<(), Refused> {
+        for &p in chosen {
+            self.forget_routing(p);
+            self.change(now, p, TaskEvent::Cleared, Because { cause: None, by })?;
+        }
+        if !chosen.is_empty() && self.state.is_final() {
+            self.change_run(RunEvent::Cleared)?;
+            self.started_at = None;
+            self.ended_at = None;
+        } else if self.state == RunState::Running {
+            self.set_run_timer();
+        }
+        Ok(())
+    }
+
+    /// Failed, or not run because what it needs failed.
+    pub(crate) fn has_failed(&self, p: u32) -> bool {
+        matches!(self.tasks[p as usize].state, TaskState::Final(FinalState::Failed | FinalState::UpstreamFailed))
+    }
+
+    /// In the order of the file.
+    fn selected(&self, selection: &Selection) -> Result<Vec<u32>, Refused> {
+        let mut named = Vec::new();
+        for task in &selection.tasks {
+            named.push(self.position(&windrose_core::ids::TaskInstanceKey::unmapped(self.facts.key, task.clone()))?);
+        }
+        let mut chosen = vec![named.is_empty(); self.tasks.len()];
+        for &p in &named {
+            chosen[p as usize] = true;
+        }
+        let directions = [(selection.upstream, &self.plan.upstream), (selection.downstream, &self.plan.downstream)];
+        for (_, edges) in directions.into_iter().filter(|&(wanted, _)| wanted) {
+            for (at, reached) in edges.reachable_from_any(&named).into_iter().enumerate() {
+                chosen[at] |= reached;
+            }
+        }
+        Ok((0_u32..).zip(chosen).filter(|&(_, c)| c).map(|(p, _)| p).collect())
+    }
+}

@@ -1,0 +1,62 @@
+//! A person says how a run ended (Airflow's `set_dag_run_state_to_failed` and `…_to_success`).
+
+use windrose_core::cause::Cause;
+use windrose_core::run_state::RunEvent;
+use windrose_core::task_state::{FinalState, TaskEvent, TaskState};
+use windrose_core::time::Timestamp;
+
+use crate::event::Refused;
+use crate::run_machine::RunMachine;
+use crate::transition::Because;
+
+impl RunMachine {
+    /// What runs is cancelled and fails, what waits is skipped. Teardowns are left alone; while one is unfinished the run
+    /// goes on, and ends by its leaves.
+    pub(crate) fn mark_run_failed(&mut self, now: Timestamp, by: &str) -> Result<(), Refused> {
+        let mut teardown_left = false;
+        for p in 0..u32::try_from(self.tasks.len()).unwrap_or(u32::MAX) {
+            let state = self.tasks[p as usize].state;
+            if state.is_final() {
+                continue;
+            }
+            if self.plan.task(p).teardown.is_some() {
+                teardown_left = true;
+                continue;
+            }
+            let running =
+                matches!(state, TaskState::Running(_) | TaskState::Deferred(_) | TaskState::UpForReschedule(_));
+            let cause = running.then(|| Cause::Cancelled { by: by.to_owned() });
+            let end = if running { FinalState::Failed } else { FinalState::Skipped };
+            self.change(now, p, TaskEvent::Decided(end), Because { cause, by })?;
+        }
+        if !teardown_left {
+            self.mark_run(now, false)?;
+        }
+        Ok(())
+    }
+
+    /// Every task instance becomes successful. Unfinished teardowns still run, and then the run ends by its leaves.
+    pub(crate) fn mark_run_successful(&mut self, now: Timestamp, by: &str) -> Result<(), Refused> {
+        let mut teardown_left = false;
+        for p in 0..u32::try_from(self.tasks.len()).unwrap_or(u32::MAX) {
+            let state = self.tasks[p as usize].state;
+            if self.plan.task(p).teardown.is_some() && !state.is_final() {
+                teardown_left = true;
+            } else if state != TaskState::Final(FinalState::Success) {
+                self.change(now, p, TaskEvent::Marked(FinalState::Success), Because { cause: None, by })?;
+            }
+        }
+        if !teardown_left {
+            self.mark_run(now, true)?;
+        }
+        Ok(())
+    }
+
+    fn mark_run(&mut self, now: Timestamp, success: bool) -> Result<(), Refused> {
+        self.change_run(RunEvent::Marked { success })?;
+        self.started_at.get_or_insert(now);
+        self.ended_at = Some(now);
+        self.timers.clear();
+        Ok(())
+    }
+}

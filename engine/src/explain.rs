@@ -1,0 +1,135 @@
+//! Why a task instance is not running, and what will wake it.
+
+use windrose_core::ids::{AttemptId, TaskId};
+use windrose_core::run_state::RunState;
+use windrose_core::task_state::{TaskState, TaskStateName};
+use windrose_core::time::Timestamp;
+use windrose_core::trigger_rule::TriggerRule;
+
+use crate::readiness::Judgement;
+use crate::run_machine::RunMachine;
+
+/// One reason why a task instance is not running, which names what will wake it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reason {
+    /// The run has no place under `max_active_runs` yet.
+    RunQueued,
+    /// The run has ended; only a clear or a mark moves it.
+    RunEnded {
+        /// How.
+        state: RunState,
+    },
+    /// It is final already.
+    Final {
+        /// How.
+        state: TaskStateName,
+    },
+    /// These tasks upstream of it are not final, and its trigger rule waits for them.
+    Upstream {
+        /// Its rule.
+        rule: TriggerRule,
+        /// Which, with their states.
+        tasks: Vec<(TaskId, TaskStateName)>,
+    },
+    /// These setups, in whose scope it stands, are not done.
+    Setups {
+        /// Which, with their states.
+        tasks: Vec<(TaskId, TaskStateName)>,
+    },
+    /// `depends_on_past` or `wait_for_downstream`: the run before is not ready.
+    PreviousRun,
+    /// Its next try is due then.
+    Retry {
+        /// When.
+        at: Timestamp,
+    },
+    /// Its next look is due then.
+    Reschedule {
+        /// When.
+        at: Timestamp,
+    },
+    /// It is ready and waits for slots: ask [`crate::Admission::obstacles`].
+    Admission,
+    /// An attempt was dispatched, and no worker has begun yet.
+    Queued {
+        /// The attempt.
+        attempt: AttemptId,
+    },
+    /// A worker is at it.
+    Running {
+        /// The attempt.
+        attempt: AttemptId,
+    },
+    /// Its attempt waits for something outside.
+    Deferred {
+        /// The attempt.
+        attempt: AttemptId,
+    },
+    /// Its surroundings changed; the next event of the run judges it.
+    ToBeJudged,
+}
+
+impl RunMachine {
+    /// Every reason why a task instance is not running. It is empty for unknown tasks, and for one that nothing will ever
+    /// wake, which must not exist in a running run.
+    #[must_use]
+    pub fn explain(&self, task: &str) -> Vec<Reason> {
+        let Some(p) = self.plan.dag().position(task).and_then(|p| u32::try_from(p).ok()) else { return Vec::new() };
+        let state = self.tasks[p as usize].state;
+        if state.is_final() {
+            return vec![Reason::Final { state: state.name() }];
+        }
+        match self.state {
+            RunState::Queued => return vec![Reason::RunQueued],
+            RunState::Success | RunState::Failed => return vec![Reason::RunEnded { state: self.state }],
+            RunState::Running => {}
+        }
+        let mut reasons = Vec::new();
+        match state {
+            TaskState::Scheduled => reasons.push(Reason::Admission),
+            TaskState::Queued(attempt) => reasons.push(Reason::Queued { attempt }),
+            TaskState::Running(attempt) => reasons.push(Reason::Running { attempt }),
+            TaskState::Deferred(attempt) => reasons.push(Reason::Deferred { attempt }),
+            TaskState::UpForRetry(at) => reasons.push(Reason::Retry { at }),
+            TaskState::UpForReschedule(at) => reasons.push(Reason::Reschedule { at }),
+            TaskState::None | TaskState::Final(_) => {}
+        }
+        if self.can_be_judged(p) {
+            self.explain_dependencies(p, &mut reasons);
+        }
+        reasons
+    }
+
+    fn explain_dependencies(&self, p: u32, reasons: &mut Vec<Reason>) {
+        if self.is_dirty[p as usize] {
+            reasons.push(Reason::ToBeJudged);
+        }
+        match self.judge(p) {
+            Judgement::Run | Judgement::End(_) => {}
+            Judgement::WaitForPast => reasons.push(Reason::PreviousRun),
+            Judgement::Wait => {
+                let direct = self.unfinished(self.plan.upstream.of(p).iter().copied());
+                if !direct.is_empty() {
+                    let rule = self.plan.task(p).trigger_rule;
+                    reasons.push(Reason::Upstream { rule, tasks: direct });
+                }
+                let around = |(&setup, scope): (&u32, &Vec<u32>)| scope.binary_search(&p).is_ok().then_some(setup);
+                let setups = self.unfinished(self.plan.scopes.iter().filter_map(around));
+                if !setups.is_empty() {
+                    reasons.push(Reason::Setups { tasks: setups });
+                }
+                if !self.past.allows(&self.plan, p) {
+                    reasons.push(Reason::PreviousRun);
+                }
+            }
+        }
+    }
+
+    fn unfinished(&self, tasks: impl Iterator<Item = u32>) -> Vec<(TaskId, TaskStateName)> {
+        tasks
+            .map(|p| &self.tasks[p as usize])
+            .filter(|row| !row.state.is_final())
+            .map(|row| (row.task.clone(), row.state.name()))
+            .collect()
+    }
+}

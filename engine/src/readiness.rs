@@ -1,0 +1,49 @@
+//! What is to become of a task instance that no worker holds: the sum of everything it depends on.
+
+use windrose_core::task_state::FinalState;
+
+use crate::run_machine::RunMachine;
+use crate::trigger_rule::{Verdict, setup_verdict, verdict};
+
+/// The answer for one task instance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Judgement {
+    /// Something upstream is to come.
+    Wait,
+    /// Ready, but the run before is not.
+    WaitForPast,
+    /// It may run.
+    Run,
+    /// It ends without running.
+    End(FinalState),
+}
+
+impl RunMachine {
+    /// Judges one task instance by the counters as they stand. A mark does not wait for the run before, as in Airflow.
+    pub(crate) fn judge(&self, p: u32) -> Judgement {
+        if self.routed_away[p as usize] > 0 {
+            return Judgement::End(FinalState::Skipped);
+        }
+        match self.verdict(p) {
+            Verdict::Wait => Judgement::Wait,
+            Verdict::Skip => Judgement::End(FinalState::Skipped),
+            Verdict::UpstreamFailed => Judgement::End(FinalState::UpstreamFailed),
+            Verdict::Run if self.past.allows(&self.plan, p) => Judgement::Run,
+            Verdict::Run => Judgement::WaitForPast,
+        }
+    }
+
+    /// What the setups around it and its trigger rule say. `always`, and having nothing upstream, overrule both.
+    fn verdict(&self, p: u32) -> Verdict {
+        let rule = self.plan.task(p).trigger_rule;
+        let counts = &self.counts[p as usize];
+        let by_rule = verdict(rule, counts);
+        let unconditional = counts.total == 0 || rule == windrose_core::trigger_rule::TriggerRule::Always;
+        match self.setup_counts.get(&p).filter(|_| !unconditional).map(setup_verdict) {
+            None | Some(Verdict::Run) => by_rule,
+            Some(Verdict::Wait) if by_rule == Verdict::Run => Verdict::Wait,
+            Some(Verdict::Wait) => by_rule,
+            Some(end) => end,
+        }
+    }
+}

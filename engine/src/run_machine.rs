@@ -1,0 +1,290 @@
+//! One DAG run as a state machine. The contract is in the crate's documentation.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+use windrose_core::cause::Cause;
+use windrose_core::ids::TaskInstanceKey;
+use windrose_core::run::RunFacts;
+use windrose_core::run_state::{RunEvent, RunState};
+use windrose_core::task_state::{FinalState, TaskState};
+use windrose_core::time::Timestamp;
+
+use crate::counters::UpstreamCounts;
+use crate::effect::{Candidate, Effect, RunChange, TaskChange};
+use crate::event::{Event, Refused};
+use crate::past::Past;
+use crate::plan::Plan;
+use crate::snapshot::{RunSnapshot, TaskSnapshot};
+use crate::timers::{Timer, Timers};
+
+/// One DAG run.
+///
+/// It owns the states of the run's task instances; the database holds what [`RunMachine::poll_effect`] said. Every change
+/// of state goes through [`windrose_core::task_state::next`] or [`windrose_core::run_state::next`].
+#[derive(Debug)]
+pub struct RunMachine {
+    pub(crate) plan: Arc<Plan>,
+    pub(crate) facts: Arc<RunFacts>,
+    pub(crate) state: RunState,
+    pub(crate) started_at: Option<Timestamp>,
+    pub(crate) ended_at: Option<Timestamp>,
+    /// By position, as everything below.
+    pub(crate) tasks: Vec<TaskSnapshot>,
+    pub(crate) counts: Vec<UpstreamCounts>,
+    /// The setups in whose scope a task indirectly stands; only tasks that have any.
+    pub(crate) setup_counts: std::collections::HashMap<u32, UpstreamCounts>,
+    /// How many branches directly above have decided against a task.
+    pub(crate) routed_away: Vec<u32>,
+    /// How many task instances are not final.
+    pub(crate) open: u32,
+    /// How many of those are past state None: something outside moves them.
+    pub(crate) moving: u32,
+    /// To be judged in the next pass.
+    pub(crate) dirty: Vec<u32>,
+    pub(crate) is_dirty: Vec<bool>,
+    pub(crate) past: Past,
+    /// Ready but for the run before.
+    pub(crate) blocked_by_past: BTreeSet<u32>,
+    pub(crate) timers: Timers,
+    pub(crate) effects: VecDeque<Effect>,
+    /// Changed since the last drain.
+    pub(crate) touched: IndexMap<u32, Touched>,
+    pub(crate) run_before: Option<RunState>,
+    pub(crate) work: u64,
+}
+
+/// What a task instance was before the changes that have not been drained yet.
+#[derive(Debug)]
+pub(crate) struct Touched {
+    pub(crate) from: TaskState,
+    pub(crate) cause: Option<Cause>,
+}
+
+impl RunMachine {
+    /// A new run: queued, and every task instance in state None.
+    #[must_use]
+    pub fn new(plan: Arc<Plan>, facts: Arc<RunFacts>) -> Self {
+        Self::restore(plan, facts, RunState::Queued, None, None, Vec::new())
+    }
+
+    /// A run as its rows say. Tasks without a row are in state None; rows of tasks that the DAG does not hold are left
+    /// alone. What is ready or holds slots is reported to admission again by the first drain. Follow up with
+    /// [`Event::PreviousRun`] if [`Plan::depends_on_past`], then with [`Event::TimerDue`].
+    #[must_use]
+    pub fn restore(
+        plan: Arc<Plan>,
+        facts: Arc<RunFacts>,
+        state: RunState,
+        started_at: Option<Timestamp>,
+        ended_at: Option<Timestamp>,
+        rows: Vec<TaskSnapshot>,
+    ) -> Self {
+        let count = plan.len();
+        let mut machine = Self {
+            tasks: plan.dag().tasks.iter().map(|t| TaskSnapshot::new(t.id.clone(), t.retries)).collect(),
+            counts: plan.fresh_counts.clone(),
+            setup_counts: plan.fresh_setup_counts.clone(),
+            routed_away: vec![0; count],
+            open: u32::try_from(count).unwrap_or(u32::MAX),
+            moving: 0,
+            dirty: Vec::new(),
+            is_dirty: vec![false; count],
+            past: Past::Unknown,
+            blocked_by_past: BTreeSet::new(),
+            timers: Timers::default(),
+            effects: VecDeque::new(),
+            touched: IndexMap::new(),
+            run_before: None,
+            work: 0,
+            plan,
+            facts,
+            state,
+            started_at,
+            ended_at,
+        };
+        for row in rows {
+            machine.load(row);
+        }
+        if machine.state == RunState::Running {
+            machine.look_at_everything();
+            machine.set_run_timer();
+        }
+        machine
+    }
+
+    fn load(&mut self, row: TaskSnapshot) {
+        let Some(position) = self.plan.dag().position(row.task.as_str()) else { return };
+        let Ok(p) = u32::try_from(position) else { return };
+        let state = row.state;
+        self.tasks[position] = row;
+        self.account(p, TaskState::None, state);
+        self.apply_recorded_routing(p);
+        match state {
+            TaskState::Scheduled => {
+                let candidate = self.candidate(p);
+                self.effects.push_back(Effect::Offer(candidate));
+            }
+            TaskState::Queued(_) | TaskState::Running(_) | TaskState::Deferred(_) => {
+                let deferred = matches!(state, TaskState::Deferred(_));
+                let candidate = self.candidate(p);
+                self.effects.push_back(Effect::Occupy { candidate, deferred });
+            }
+            TaskState::None | TaskState::UpForRetry(_) | TaskState::UpForReschedule(_) | TaskState::Final(_) => {}
+        }
+    }
+
+    /// Takes one event and settles everything that follows from it.
+    ///
+    /// # Errors
+    /// If the event came too late or does not fit; then nothing has changed.
+    pub fn handle(&mut self, now: Timestamp, event: Event) -> Result<(), Refused> {
+        self.apply(now, event)?;
+        self.settle(now);
+        Ok(())
+    }
+
+    /// The next thing to do; `None` once everything has been drained.
+    pub fn poll_effect(&mut self) -> Option<Effect> {
+        if let Some(effect) = self.effects.pop_front() {
+            return Some(effect);
+        }
+        if let Some((p, touched)) = self.touched.shift_remove_index(0) {
+            return Some(Effect::SetTask(self.task_change(p, touched)));
+        }
+        let from = self.run_before.take()?;
+        Some(Effect::SetRun(RunChange { from, to: self.state, started_at: self.started_at, ended_at: self.ended_at }))
+    }
+
+    /// When to come back with [`Event::TimerDue`].
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Timestamp> {
+        self.timers.next()
+    }
+
+    /// Where the run is.
+    #[must_use]
+    pub const fn state(&self) -> RunState {
+        self.state
+    }
+
+    /// What is known of the run from its creation on.
+    #[must_use]
+    pub const fn facts(&self) -> &Arc<RunFacts> {
+        &self.facts
+    }
+
+    /// The DAG version it runs under.
+    #[must_use]
+    pub const fn plan(&self) -> &Arc<Plan> {
+        &self.plan
+    }
+
+    /// When the run began.
+    #[must_use]
+    pub const fn started_at(&self) -> Option<Timestamp> {
+        self.started_at
+    }
+
+    /// When the run ended.
+    #[must_use]
+    pub const fn ended_at(&self) -> Option<Timestamp> {
+        self.ended_at
+    }
+
+    /// The task instances, in the order of the DAG file.
+    #[must_use]
+    pub fn tasks(&self) -> &[TaskSnapshot] {
+        &self.tasks
+    }
+
+    /// The task instance of a task.
+    #[must_use]
+    pub fn task(&self, task: &str) -> Option<&TaskSnapshot> {
+        self.plan.dag().position(task).map(|position| &self.tasks[position])
+    }
+
+    /// The run as rows.
+    #[must_use]
+    pub fn snapshot(&self) -> RunSnapshot {
+        RunSnapshot {
+            state: self.state,
+            started_at: self.started_at,
+            ended_at: self.ended_at,
+            tasks: self.tasks.clone(),
+        }
+    }
+
+    /// How many judgements and edge updates there have been: the measure of what an event costs.
+    #[must_use]
+    pub const fn work(&self) -> u64 {
+        self.work
+    }
+
+    pub(crate) fn key(&self, p: u32) -> TaskInstanceKey {
+        TaskInstanceKey::unmapped(self.facts.key, self.tasks[p as usize].task.clone())
+    }
+
+    pub(crate) fn position(&self, key: &TaskInstanceKey) -> Result<u32, Refused> {
+        let known = key.run == self.facts.key && key.map_index == -1;
+        self.plan
+            .dag()
+            .position(key.task.as_str())
+            .filter(|_| known)
+            .and_then(|position| u32::try_from(position).ok())
+            .ok_or_else(|| Refused::UnknownTask { dag: self.facts.dag_id.to_string(), task: key.task.to_string() })
+    }
+
+    pub(crate) fn candidate(&self, p: u32) -> Candidate {
+        Candidate {
+            key: self.key(p),
+            dag: Arc::clone(self.plan.dag()),
+            position: p as usize,
+            weight: self.plan.weight(p),
+            run_date: self.facts.logical_date.unwrap_or(self.facts.run_after),
+        }
+    }
+
+    pub(crate) fn change_run(&mut self, event: RunEvent) -> Result<(), Refused> {
+        let to = windrose_core::run_state::next(self.state, event)?;
+        if to != self.state {
+            self.run_before.get_or_insert(self.state);
+            self.state = to;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn set_run_timer(&mut self) {
+        if let (Some(timeout), Some(started)) = (self.plan.dag().dagrun_timeout, self.started_at) {
+            self.timers.set(Timer::RunTimeout, started.plus(timeout));
+        }
+    }
+
+    /// Puts every task instance that is not final before the next pass.
+    pub(crate) fn look_at_everything(&mut self) {
+        for p in 0..u32::try_from(self.tasks.len()).unwrap_or(u32::MAX) {
+            self.mark_dirty(p);
+        }
+    }
+
+    fn task_change(&self, p: u32, touched: Touched) -> TaskChange {
+        let row = &self.tasks[p as usize];
+        let failed = matches!(row.state, TaskState::UpForRetry(_) | TaskState::Final(FinalState::Failed));
+        TaskChange {
+            key: self.key(p),
+            from: touched.from,
+            to: row.state,
+            try_number: row.try_number,
+            max_tries: row.max_tries,
+            generation: row.generation,
+            first_poke_at: row.first_poke_at,
+            pokes: row.pokes,
+            queued_at: row.queued_at,
+            started_at: row.started_at,
+            ended_at: row.ended_at,
+            routing: row.routing.clone(),
+            cause: touched.cause.filter(|_| failed),
+        }
+    }
+}

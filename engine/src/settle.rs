@@ -1,0 +1,165 @@
+//! From an event to everything that follows from it, in passes.
+//!
+//! A pass judges every task instance whose surroundings have changed, all by the states at its beginning, and then
+//! applies what was decided. So marks travel one edge per pass and nothing depends on the order within one, which is
+//! how Airflow's scheduler loop sees a run.
+
+use std::sync::Arc;
+
+use windrose_core::catalog::OperatorKind;
+use windrose_core::ids::TaskInstanceKey;
+use windrose_core::run_state::{RunEvent, RunState};
+use windrose_core::task_state::{FinalState, TaskEvent, TaskState};
+use windrose_core::time::Timestamp;
+
+use crate::effect::Effect;
+use crate::event::{Event, Refused};
+use crate::past::Past;
+use crate::readiness::Judgement;
+use crate::run_machine::RunMachine;
+use crate::timers::Timer;
+use crate::transition::Because;
+
+impl RunMachine {
+    /// Takes one event without looking at what follows from it.
+    pub(crate) fn apply(&mut self, now: Timestamp, event: Event) -> Result<(), Refused> {
+        match event {
+            Event::Start => self.start(now),
+            Event::Dispatched { key, attempt } => self.dispatched(now, &key, TaskEvent::Dispatched(attempt)),
+            Event::Started { key, attempt } => self.held(now, &key, TaskEvent::Started(attempt)),
+            Event::Deferred { key, attempt } => self.held(now, &key, TaskEvent::Deferred(attempt)),
+            Event::Resumed { key, attempt } => self.held(now, &key, TaskEvent::Resumed(attempt)),
+            Event::Ended { key, report } => self.ended(now, &key, report),
+            Event::Lost { key, attempt, detail, reattach } => self.lost(now, &key, attempt, detail, reattach),
+            Event::TimerDue => {
+                self.fire_timers(now);
+                Ok(())
+            }
+            Event::Cancel { by } => self.mark_run_failed(now, &by),
+            Event::MarkRun { success: false, by } => self.mark_run_failed(now, &by),
+            Event::MarkRun { success: true, by } => self.mark_run_successful(now, &by),
+            Event::MarkTask { key, state, by } => self.mark_task(now, &key, state, &by),
+            Event::Clear { selection, by } => self.clear(now, &selection, &by),
+            Event::PreviousRun(run) => {
+                self.past = Past::from_run(&self.plan, &run);
+                for p in std::mem::take(&mut self.blocked_by_past) {
+                    self.mark_dirty(p);
+                }
+                Ok(())
+            }
+            Event::PreviousTask { task, state } => {
+                self.past_changed(task.as_str(), state);
+                Ok(())
+            }
+            Event::NewVersion { plan, by } => {
+                self.new_version(now, &plan, &by);
+                Ok(())
+            }
+        }
+    }
+
+    /// Passes until nothing changes any more. Every step moves a task instance forward, so there is an end.
+    pub(crate) fn settle(&mut self, now: Timestamp) {
+        while self.pass(now) {}
+    }
+
+    /// One pass; false if nothing came of it.
+    pub(crate) fn pass(&mut self, now: Timestamp) -> bool {
+        if self.state != RunState::Running {
+            return false;
+        }
+        if self.open == 0 {
+            self.finish(now);
+            return true;
+        }
+        let mut dirty = std::mem::take(&mut self.dirty);
+        dirty.sort_unstable();
+        self.work += dirty.len() as u64;
+        for &p in &dirty {
+            self.is_dirty[p as usize] = false;
+        }
+        // An event may have moved one on since it was put here.
+        dirty.retain(|&p| self.can_be_judged(p));
+        let judged: Vec<(u32, Judgement)> = dirty.into_iter().map(|p| (p, self.judge(p))).collect();
+        let mut changed = false;
+        for (p, judgement) in judged {
+            changed |= self.act_on(now, p, judgement);
+        }
+        changed || self.fail_if_deadlocked(now)
+    }
+
+    fn act_on(&mut self, now: Timestamp, p: u32, judgement: Judgement) -> bool {
+        let state = self.tasks[p as usize].state;
+        let event = match judgement {
+            Judgement::Wait => return false,
+            Judgement::WaitForPast => {
+                self.blocked_by_past.insert(p);
+                return false;
+            }
+            Judgement::Run if state.due().is_some_and(|at| at > now) => return false,
+            // Nothing to do, so no attempt either.
+            Judgement::Run if self.plan.task(p).kind == OperatorKind::Empty => TaskEvent::Decided(FinalState::Success),
+            Judgement::Run => TaskEvent::Ready,
+            Judgement::End(end) => TaskEvent::Decided(end),
+        };
+        if event == TaskEvent::Decided(FinalState::Success) {
+            let row = &mut self.tasks[p as usize];
+            row.try_number = row.try_number.saturating_add(1);
+        }
+        // What is judged is None or due, and from there every one of these is legal.
+        self.change(now, p, event, Because { cause: None, by: "its trigger rule" }).is_ok()
+    }
+
+    fn start(&mut self, now: Timestamp) -> Result<(), Refused> {
+        self.change_run(RunEvent::Started)?;
+        self.started_at = Some(now);
+        self.ended_at = None;
+        self.set_run_timer();
+        self.look_at_everything();
+        Ok(())
+    }
+
+    fn dispatched(&mut self, now: Timestamp, key: &TaskInstanceKey, event: TaskEvent) -> Result<(), Refused> {
+        let p = self.position(key)?;
+        self.change(now, p, event, Because::default())?;
+        let row = &self.tasks[p as usize];
+        if row.pokes == 0 && (row.try_number > 1 || row.generation > 0) {
+            self.effects.push_back(Effect::ClearXComs(key.clone()));
+        }
+        Ok(())
+    }
+
+    fn held(&mut self, now: Timestamp, key: &TaskInstanceKey, event: TaskEvent) -> Result<(), Refused> {
+        let p = self.position(key)?;
+        Ok(self.change(now, p, event, Because::default())?)
+    }
+
+    /// Takes out what is due. A task instance whose time has come is judged like any other.
+    pub(crate) fn fire_timers(&mut self, now: Timestamp) {
+        while let Some(timer) = self.timers.pop_due(now) {
+            match timer {
+                Timer::TaskDue(p) => self.mark_dirty(p),
+                Timer::RunTimeout => self.time_out(now),
+            }
+        }
+    }
+
+    fn past_changed(&mut self, task: &str, state: windrose_core::task_state::TaskStateName) {
+        let Some(p) = self.plan.dag().position(task).and_then(|p| u32::try_from(p).ok()) else { return };
+        self.past.set(p, state);
+        let plan = Arc::clone(&self.plan);
+        for &waiting in plan.upstream.of(p).iter().chain(std::iter::once(&p)) {
+            if self.blocked_by_past.remove(&waiting) {
+                self.mark_dirty(waiting);
+            }
+        }
+    }
+
+    /// Whether no worker holds it, admission does not have it and it is not final.
+    pub(crate) fn can_be_judged(&self, p: u32) -> bool {
+        matches!(
+            self.tasks[p as usize].state,
+            TaskState::None | TaskState::UpForRetry(_) | TaskState::UpForReschedule(_)
+        )
+    }
+}

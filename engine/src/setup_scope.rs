@@ -1,0 +1,31 @@
+//! Which tasks stand in the scope of a setup without being directly below it: such a task waits for the setup as well
+//! as for its trigger rule (Airflow's `get_upstreams_only_setups`).
+
+use std::collections::HashMap;
+
+use windrose_core::dag::Dag;
+
+use crate::plan::Edges;
+
+/// For each setup the tasks in its scope that are not directly below it.
+pub(crate) fn indirect_scopes(dag: &Dag, upstream: &Edges, downstream: &Edges) -> HashMap<u32, Vec<u32>> {
+    let is_teardown = |p: u32| dag.tasks[p as usize].teardown.is_some();
+    let mut scopes = HashMap::new();
+    for (setup, _) in (0_u32..).zip(&dag.tasks).filter(|(_, task)| task.setup) {
+        let below = downstream.reachable(setup);
+        let teardowns: Vec<u32> = downstream.of(setup).iter().copied().filter(|&p| is_teardown(p)).collect();
+        // Without a teardown the scope has no end.
+        let ends_in_scope: Option<Vec<bool>> = (!teardowns.is_empty()).then(|| upstream.reachable_from_any(&teardowns));
+        let scope: Vec<u32> = (0_u32..)
+            .zip(&below)
+            .filter(|&(_, &reached)| reached)
+            .map(|(p, _)| p)
+            .filter(|&p| ends_in_scope.as_ref().is_none_or(|ends| ends[p as usize]))
+            .filter(|&p| !is_teardown(p) && downstream.of(setup).binary_search(&p).is_err())
+            .collect();
+        if !scope.is_empty() {
+            scopes.insert(setup, scope);
+        }
+    }
+    scopes
+}

@@ -1,0 +1,180 @@
+//! The one way in which a task instance changes: its state by `task_state::next`, and with it everything that is
+//! counted, timed or held because of that state.
+
+use windrose_core::cause::Cause;
+use windrose_core::task_state::{FinalState, IllegalTransition, TaskEvent, TaskState, next};
+use windrose_core::time::Timestamp;
+
+use crate::effect::{AttemptEnd, AttemptOutcome, Effect};
+use crate::run_machine::{RunMachine, Touched};
+use crate::timers::Timer;
+
+/// Why a task instance changes, for the rows and for the worker that loses it.
+#[derive(Debug, Default)]
+pub(crate) struct Because<'a> {
+    /// Kept on the row.
+    pub(crate) cause: Option<Cause>,
+    /// Told to a worker whose attempt is taken away.
+    pub(crate) by: &'a str,
+}
+
+impl RunMachine {
+    /// Changes the state of a task instance.
+    pub(crate) fn change(
+        &mut self,
+        now: Timestamp,
+        p: u32,
+        event: TaskEvent,
+        because: Because<'_>,
+    ) -> Result<(), IllegalTransition> {
+        let from = self.tasks[p as usize].state;
+        let to = next(from, event)?;
+        self.close_attempt(now, p, event, &because);
+        let touched = self.touched.entry(p).or_insert(Touched { from, cause: None });
+        if because.cause.is_some() {
+            touched.cause = because.cause;
+        }
+        self.tasks[p as usize].state = to;
+        self.note_columns(now, p, from, event);
+        self.account(p, from, to);
+        self.tell_admission(p, from, to);
+        if from.is_final() || to.is_final() {
+            self.wake_downstream(p);
+        }
+        if to == TaskState::None {
+            self.mark_dirty(p);
+        }
+        Ok(())
+    }
+
+    /// Counters and timers that depend on a state; also what loading a row does.
+    pub(crate) fn account(&mut self, p: u32, from: TaskState, to: TaskState) {
+        let moves = |s: TaskState| u32::from(!s.is_final() && s != TaskState::None);
+        self.open = self.open + u32::from(!to.is_final()) - u32::from(!from.is_final());
+        self.moving = self.moving + moves(to) - moves(from);
+        self.blocked_by_past.remove(&p);
+        if from.due() != to.due() {
+            self.timers.cancel(Timer::TaskDue(p));
+            if let Some(at) = to.due() {
+                self.timers.set(Timer::TaskDue(p), at);
+            }
+        }
+        if let TaskState::Final(end) = from {
+            self.count_below(p, |counts, is_setup| counts.remove(end, is_setup));
+        }
+        if let TaskState::Final(end) = to {
+            self.count_below(p, |counts, is_setup| counts.add(end, is_setup));
+        }
+    }
+
+    fn count_below(&mut self, p: u32, mut count: impl FnMut(&mut crate::counters::UpstreamCounts, bool)) {
+        let is_setup = self.plan.task(p).setup;
+        for &below in self.plan.downstream.of(p) {
+            count(&mut self.counts[below as usize], is_setup);
+            self.work += 1;
+        }
+        for &below in self.plan.scopes.get(&p).into_iter().flatten() {
+            self.work += 1;
+            if let Some(counts) = self.setup_counts.get_mut(&below) {
+                count(counts, true);
+            }
+        }
+    }
+
+    fn wake_downstream(&mut self, p: u32) {
+        let plan = std::sync::Arc::clone(&self.plan);
+        for &below in plan.downstream.of(p).iter().chain(plan.scopes.get(&p).into_iter().flatten()) {
+            self.mark_dirty(below);
+        }
+    }
+
+    /// Has a task instance judged in the next pass, if it can be judged at all.
+    pub(crate) fn mark_dirty(&mut self, p: u32) {
+        if self.can_be_judged(p) && !std::mem::replace(&mut self.is_dirty[p as usize], true) {
+            self.dirty.push(p);
+        }
+    }
+
+    fn note_columns(&mut self, now: Timestamp, p: u32, from: TaskState, event: TaskEvent) {
+        let retries = self.plan.task(p).retries;
+        let row = &mut self.tasks[p as usize];
+        match event {
+            TaskEvent::Ready if matches!(from, TaskState::UpForReschedule(_)) => {}
+            TaskEvent::Ready => {
+                row.try_number = row.try_number.saturating_add(1);
+                row.first_poke_at = None;
+                row.pokes = 0;
+                row.started_at = None;
+                row.ended_at = None;
+            }
+            TaskEvent::Dispatched(_) => row.queued_at = Some(now),
+            TaskEvent::Started(_) => row.started_at = Some(now),
+            TaskEvent::Retry(..) | TaskEvent::Ended(..) => row.ended_at = Some(now),
+            TaskEvent::Decided(_) | TaskEvent::Marked(_) => {
+                row.started_at.get_or_insert(now);
+                row.ended_at = Some(now);
+            }
+            TaskEvent::Cleared => {
+                row.generation = row.generation.saturating_add(1);
+                row.max_tries = row.try_number.saturating_add(retries);
+                row.first_poke_at = None;
+                row.pokes = 0;
+                row.queued_at = None;
+                row.started_at = None;
+                row.ended_at = None;
+            }
+            TaskEvent::Deferred(_)
+            | TaskEvent::Resumed(_)
+            | TaskEvent::Reschedule(..)
+            | TaskEvent::Lost(_)
+            | TaskEvent::Due => {}
+        }
+    }
+
+    /// The attempt that held the task instance is over, one way or another.
+    fn close_attempt(&mut self, now: Timestamp, p: u32, event: TaskEvent, because: &Because<'_>) {
+        let row = &self.tasks[p as usize];
+        let Some(attempt) = row.state.attempt() else { return };
+        let outcome = match event {
+            TaskEvent::Ended(_, FinalState::Success) => AttemptOutcome::Success,
+            TaskEvent::Ended(_, FinalState::Skipped) => AttemptOutcome::Skipped,
+            TaskEvent::Ended(..) => AttemptOutcome::Failed,
+            TaskEvent::Retry(..) => AttemptOutcome::UpForRetry,
+            TaskEvent::Reschedule(..) => AttemptOutcome::UpForReschedule,
+            TaskEvent::Lost(_) => AttemptOutcome::Lost,
+            TaskEvent::Decided(_) | TaskEvent::Marked(_) | TaskEvent::Cleared => AttemptOutcome::Cancelled,
+            TaskEvent::Ready
+            | TaskEvent::Due
+            | TaskEvent::Dispatched(_)
+            | TaskEvent::Started(_)
+            | TaskEvent::Deferred(_)
+            | TaskEvent::Resumed(_) => return,
+        };
+        let (started_at, try_number, key) = (row.started_at, row.try_number, self.key(p));
+        let cancelled = outcome == AttemptOutcome::Cancelled;
+        let cause = because.cause.clone().or_else(|| cancelled.then(|| Cause::Cancelled { by: because.by.to_owned() }));
+        if cancelled {
+            let by = because.by.to_owned();
+            self.effects.push_back(Effect::CancelAttempt { key: key.clone(), attempt, by });
+        }
+        let end = AttemptEnd { key, attempt, try_number, outcome, cause, started_at, ended_at: now };
+        self.effects.push_back(Effect::EndAttempt(end));
+    }
+
+    fn tell_admission(&mut self, p: u32, from: TaskState, to: TaskState) {
+        let key = |machine: &Self| machine.key(p);
+        if from.attempt().is_some() && to.attempt().is_none() {
+            self.effects.push_back(Effect::Release(key(self)));
+        }
+        if from == TaskState::Scheduled && to.attempt().is_none() {
+            self.effects.push_back(Effect::Withdraw(key(self)));
+        }
+        if to == TaskState::Scheduled {
+            let candidate = self.candidate(p);
+            self.effects.push_back(Effect::Offer(candidate));
+        }
+        if matches!(to, TaskState::Deferred(_)) {
+            self.effects.push_back(Effect::Defer(key(self)));
+        }
+    }
+}
