@@ -1,1 +1,9 @@
-//! Windrose testkit.
+//! What tests of all crates share: real databases, each test with its own.
+//!
+//! A test that needs something the machine does not have fails with a sentence; it is never skipped.
+
+mod database;
+mod postgres;
+
+pub use database::TestDatabase;
+pub use postgres::{PostgresServer, TestkitError};

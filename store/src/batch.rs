@@ -1,0 +1,197 @@
+//! What one scheduler batch writes: [`Batch`], committed by [`Store::commit`](crate::Store::commit) in one transaction.
+
+use serde_json::Value;
+use windrose_core::cause::Cause;
+use windrose_core::ids::{AttemptId, DagId, RunId, RunKey, TaskId, TaskInstanceKey};
+use windrose_core::run::RunFacts;
+use windrose_core::run_state::RunState;
+use windrose_core::task_state::TaskState;
+use windrose_core::time::Timestamp;
+
+/// All writes of one batch. They are applied in the order of the fields, and within a field in the order of the list;
+/// either all of them happen or none.
+#[derive(Debug, Clone, Default)]
+pub struct Batch {
+    /// Runs to create, with all their task instances.
+    pub new_runs: Vec<NewRun>,
+    /// Task instances to add to runs that exist (mapped instances, tasks of a newer DAG version), in state `none`.
+    pub new_tasks: Vec<TaskInstanceKey>,
+    /// Runs that change.
+    pub runs: Vec<RunWrite>,
+    /// Task instances that change. Several changes of one task instance become one write: each must go on from where the
+    /// one before ended.
+    pub tasks: Vec<TaskWrite>,
+    /// Attempts that were dispatched.
+    pub attempts_started: Vec<AttemptStart>,
+    /// Attempts that are over.
+    pub attempts_ended: Vec<AttemptEnd>,
+    /// Task instances whose XComs are removed; before [`Batch::xcoms`] are written.
+    pub clear_xcoms: Vec<TaskInstanceKey>,
+    /// Values that tasks leave behind; they replace older ones of the same name.
+    pub xcoms: Vec<XComRow>,
+    /// Commands that were carried out.
+    pub commands_done: Vec<CommandDone>,
+    /// What people can read later.
+    pub events: Vec<EventRow>,
+}
+
+impl Batch {
+    /// True if there is nothing to write.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        let Self {
+            new_runs,
+            new_tasks,
+            runs,
+            tasks,
+            attempts_started,
+            attempts_ended,
+            clear_xcoms,
+            xcoms,
+            commands_done,
+            events,
+        } = self;
+        new_runs.is_empty()
+            && new_tasks.is_empty()
+            && runs.is_empty()
+            && tasks.is_empty()
+            && attempts_started.is_empty()
+            && attempts_ended.is_empty()
+            && clear_xcoms.is_empty()
+            && xcoms.is_empty()
+            && commands_done.is_empty()
+            && events.is_empty()
+    }
+}
+
+/// A run to create.
+#[derive(Debug, Clone)]
+pub struct NewRun {
+    /// What is known of it.
+    pub facts: RunFacts,
+    /// The state it begins in.
+    pub state: RunState,
+    /// Now.
+    pub created_at: Timestamp,
+    /// When it began, if it begins at once.
+    pub started_at: Option<Timestamp>,
+    /// Its task instances and their map indexes (−1 if not mapped), all in state `none`.
+    pub tasks: Vec<(TaskId, i32)>,
+}
+
+/// A run's next state.
+#[derive(Debug, Clone)]
+pub struct RunWrite {
+    /// Which run.
+    pub key: RunKey,
+    /// Where it must be now.
+    pub from: RunState,
+    /// Where it goes; may be the same.
+    pub to: RunState,
+    /// When it began.
+    pub started_at: Option<Timestamp>,
+    /// When it ended.
+    pub ended_at: Option<Timestamp>,
+    /// The DAG version it is pinned to from now on; `None` keeps the present one.
+    pub dag_version: Option<String>,
+}
+
+/// A task instance's next state, with everything else its row holds.
+#[derive(Debug, Clone)]
+pub struct TaskWrite {
+    /// Which task instance.
+    pub key: TaskInstanceKey,
+    /// Where it must be now: state and attempt are compared.
+    pub from: TaskState,
+    /// Where it goes; may be the same.
+    pub to: TaskState,
+    /// How many tries have begun.
+    pub try_number: u32,
+    /// How often it was cleared.
+    pub generation: u32,
+    /// When this try was first looked at, for a sensor in reschedule mode.
+    pub first_poke_at: Option<Timestamp>,
+    /// How many looks there were in this try.
+    pub pokes: u32,
+    /// When it was last dispatched.
+    pub queued_at: Option<Timestamp>,
+    /// When its last attempt began.
+    pub started_at: Option<Timestamp>,
+    /// When it ended.
+    pub ended_at: Option<Timestamp>,
+    /// Why its last try failed.
+    pub cause: Option<Cause>,
+}
+
+/// An attempt that is dispatched with this batch.
+#[derive(Debug, Clone)]
+pub struct AttemptStart {
+    /// Its lease.
+    pub attempt: AttemptId,
+    /// The task instance.
+    pub key: TaskInstanceKey,
+    /// How often the task instance was cleared before.
+    pub generation: u32,
+    /// 1 for the first try.
+    pub try_number: u32,
+    /// When it was dispatched.
+    pub queued_at: Timestamp,
+}
+
+/// An attempt that is over.
+#[derive(Debug, Clone)]
+pub struct AttemptEnd {
+    /// Its lease.
+    pub attempt: AttemptId,
+    /// How it ended, in one word: the task instance's state after it, or `lost`.
+    pub outcome: String,
+    /// Why it failed, if it did.
+    pub cause: Option<Cause>,
+    /// When the worker began with it, if it did.
+    pub started_at: Option<Timestamp>,
+    /// When it ended.
+    pub ended_at: Timestamp,
+}
+
+/// A value that a task leaves behind.
+#[derive(Debug, Clone, PartialEq)]
+pub struct XComRow {
+    /// Who leaves it.
+    pub key: TaskInstanceKey,
+    /// Its name: Airflow's `key`.
+    pub name: String,
+    /// The value.
+    pub value: Value,
+    /// When.
+    pub created_at: Timestamp,
+}
+
+/// A command that was carried out, or could not be.
+#[derive(Debug, Clone)]
+pub struct CommandDone {
+    /// Which.
+    pub id: String,
+    /// When.
+    pub done_at: Timestamp,
+    /// What became of it, for whoever gave it.
+    pub result: Value,
+}
+
+/// A line of the event log.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EventRow {
+    /// When.
+    pub at: Timestamp,
+    /// The DAG, if it is about one.
+    pub dag_id: Option<DagId>,
+    /// The run, if it is about one.
+    pub run_id: Option<RunId>,
+    /// The task and its map index, if it is about one.
+    pub task: Option<(TaskId, i32)>,
+    /// What happened: `running`, `success`, `cleared`, ….
+    pub what: String,
+    /// Who did it: a user, `scheduler`, a worker.
+    pub who: String,
+    /// More about it.
+    pub detail: Option<String>,
+}

@@ -1,0 +1,73 @@
+//! The hot write: one batch, one transaction, every change guarded by what it was decided on.
+
+use std::collections::HashMap;
+
+use sqlx::{Any, Transaction};
+use windrose_core::ids::TaskInstanceKey;
+
+use crate::Store;
+use crate::batch::{Batch, TaskWrite};
+use crate::error::StoreError;
+use crate::tables::{attempts, commands, event_log, runs, tasks, xcoms};
+
+/// A transaction of the store.
+pub(crate) type Tx = Transaction<'static, Any>;
+
+impl Store {
+    /// Writes a batch. It is durable when this returns.
+    ///
+    /// # Errors
+    /// [`StoreError::Stale`] if a row is not where the batch expects it, [`StoreError::RunExists`] if a new run is not
+    /// new: nothing is written then. After [`StoreError::Unavailable`] it is not known whether the batch was written;
+    /// the same batch again ends in success or, if it was, in `Stale` or `RunExists`.
+    pub async fn commit(&self, batch: &Batch) -> Result<(), StoreError> {
+        if batch.is_empty() {
+            return Ok(());
+        }
+        let merged = merge_tasks(&batch.tasks)?;
+        let mut tx = self.begin().await?;
+        write(&mut tx, batch, &merged).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    pub(crate) async fn begin(&self) -> Result<Tx, StoreError> {
+        Ok(self.inner.pools.writer.begin_with(self.inner.dialect.begin_write()).await?)
+    }
+}
+
+async fn write(tx: &mut Tx, batch: &Batch, task_writes: &[TaskWrite]) -> Result<(), StoreError> {
+    runs::insert(tx, &batch.new_runs).await?;
+    tasks::insert_of_runs(tx, &batch.new_runs).await?;
+    tasks::insert(tx, &batch.new_tasks).await?;
+    runs::update(tx, &batch.runs).await?;
+    tasks::update(tx, task_writes).await?;
+    attempts::start(tx, &batch.attempts_started).await?;
+    attempts::end(tx, &batch.attempts_ended).await?;
+    xcoms::clear(tx, &batch.clear_xcoms).await?;
+    xcoms::put(tx, &batch.xcoms).await?;
+    commands::finish(tx, &batch.commands_done).await?;
+    event_log::insert(tx, &batch.events).await
+}
+
+/// A statement over many rows would apply only one of several changes to the same row.
+fn merge_tasks(writes: &[TaskWrite]) -> Result<Vec<TaskWrite>, StoreError> {
+    let mut merged: Vec<TaskWrite> = Vec::with_capacity(writes.len());
+    let mut places: HashMap<&TaskInstanceKey, usize> = HashMap::with_capacity(writes.len());
+    for write in writes {
+        match places.get(&write.key) {
+            None => {
+                places.insert(&write.key, merged.len());
+                merged.push(write.clone());
+            }
+            Some(&place) => {
+                let before = &merged[place];
+                if before.to.name() != write.from.name() || before.to.attempt() != write.from.attempt() {
+                    return Err(tasks::stale(&write.key));
+                }
+                merged[place] = TaskWrite { from: before.from, ..write.clone() };
+            }
+        }
+    }
+    Ok(merged)
+}

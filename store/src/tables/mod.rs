@@ -1,0 +1,20 @@
+//! One file per table: its statements, its row, and the functions that run them.
+
+pub(crate) mod attempts;
+pub(crate) mod audit;
+pub(crate) mod checkpoints;
+pub(crate) mod commands;
+pub(crate) mod connections;
+pub(crate) mod dag_versions;
+pub(crate) mod dags;
+pub(crate) mod event_log;
+pub(crate) mod import_errors;
+pub(crate) mod pools;
+pub(crate) mod processes;
+pub(crate) mod rendered_fields;
+pub(crate) mod run_history;
+pub(crate) mod run_list;
+pub(crate) mod runs;
+pub(crate) mod tasks;
+pub(crate) mod variables;
+pub(crate) mod xcoms;

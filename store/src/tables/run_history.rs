@@ -1,0 +1,125 @@
+//! What a new or present run needs to know of the runs before it.
+
+use std::collections::HashMap;
+
+use sqlx::AssertSqlSafe;
+use windrose_core::ids::{DagId, RunKey};
+
+use crate::Store;
+use crate::decode;
+use crate::error::StoreError;
+use crate::tables::runs::{COLUMNS, RunRow, decode_run};
+use crate::tables::tasks::TaskRow;
+
+/// Runs of a DAG that are not over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ActiveRuns {
+    /// Waiting for a place.
+    pub queued: u32,
+    /// Under way.
+    pub running: u32,
+}
+
+impl Store {
+    /// For each DAG, the run from which its timetable goes on: the newest by logical date among those that a schedule or a
+    /// backfill made, as in Airflow.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn last_automated_runs(&self) -> Result<HashMap<DagId, RunRow>, StoreError> {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM (SELECT {COLUMNS},
+                 ROW_NUMBER() OVER (PARTITION BY dag_id ORDER BY logical_date DESC) AS place
+             FROM dag_run WHERE run_type IN ('scheduled', 'backfill') AND logical_date IS NOT NULL) AS ranked
+             WHERE place = 1"
+        );
+        let rows = sqlx::query(AssertSqlSafe(sql)).fetch_all(self.reader()).await?;
+        rows.iter().map(|row| decode_run(row).map(|run| (run.facts.dag_id.clone(), run))).collect()
+    }
+
+    /// The same for one DAG.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn last_automated_run(&self, dag_id: &DagId) -> Result<Option<RunRow>, StoreError> {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM dag_run
+             WHERE dag_id = $1 AND run_type IN ('scheduled', 'backfill') AND logical_date IS NOT NULL
+             ORDER BY logical_date DESC LIMIT 1"
+        );
+        let row = sqlx::query(AssertSqlSafe(sql)).bind(dag_id.as_str()).fetch_optional(self.reader()).await?;
+        row.as_ref().map(decode_run).transpose()
+    }
+
+    /// How many runs of each DAG are queued and running; DAGs without any are left out.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn active_run_counts(&self) -> Result<HashMap<DagId, ActiveRuns>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT dag_id, CAST(COUNT(*) FILTER (WHERE state = 'queued') AS BIGINT) AS queued,
+                 CAST(COUNT(*) FILTER (WHERE state = 'running') AS BIGINT) AS running
+             FROM dag_run WHERE state IN ('queued', 'running') GROUP BY dag_id",
+        )
+        .fetch_all(self.reader())
+        .await?;
+        let counts = rows.iter().map(|row| {
+            let counts =
+                ActiveRuns { queued: decode::number(row, "queued")?, running: decode::number(row, "running")? };
+            Ok((decode::text(row, "dag_id")?.into(), counts))
+        });
+        counts.collect()
+    }
+
+    /// The run of the same DAG with the last logical date before this run's, with its task instances. `scheduled_only`
+    /// leaves manual runs out, as Airflow does for DAGs with catchup.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn previous_run(
+        &self,
+        run: RunKey,
+        scheduled_only: bool,
+    ) -> Result<Option<(RunRow, Vec<TaskRow>)>, StoreError> {
+        let condition = if scheduled_only { "run_type <> 'manual'" } else { "1 = 1" };
+        match self.run_before(run, condition).await? {
+            None => Ok(None),
+            Some(previous) => {
+                let tasks = self.tasks(previous.facts.key).await?;
+                Ok(Some((previous, tasks)))
+            }
+        }
+    }
+
+    /// The successful run of the same DAG with the last logical date before this run's.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn previous_success(&self, run: RunKey) -> Result<Option<RunRow>, StoreError> {
+        self.run_before(run, "state = 'success'").await
+    }
+
+    /// The newest runs of a DAG that are over, newest first; for `max_consecutive_failed_runs`.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn last_ended_runs(&self, dag_id: &DagId, limit: u32) -> Result<Vec<RunRow>, StoreError> {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM dag_run WHERE dag_id = $1 AND state IN ('success', 'failed')
+             ORDER BY run_after DESC, run_key DESC LIMIT $2"
+        );
+        let statement = sqlx::query(AssertSqlSafe(sql)).bind(dag_id.as_str()).bind(i64::from(limit));
+        statement.fetch_all(self.reader()).await?.iter().map(decode_run).collect()
+    }
+
+    async fn run_before(&self, run: RunKey, condition: &'static str) -> Result<Option<RunRow>, StoreError> {
+        let sql = format!(
+            "WITH this (this_dag, this_date) AS (SELECT dag_id, logical_date FROM dag_run WHERE run_key = $1)
+             SELECT {COLUMNS} FROM dag_run, this
+             WHERE dag_id = this_dag AND logical_date < this_date AND {condition}
+             ORDER BY logical_date DESC LIMIT 1"
+        );
+        let row = sqlx::query(AssertSqlSafe(sql)).bind(run.0).fetch_optional(self.reader()).await?;
+        row.as_ref().map(decode_run).transpose()
+    }
+}

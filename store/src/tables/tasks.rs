@@ -1,0 +1,227 @@
+//! Task instances: the hot table.
+
+use std::collections::HashMap;
+
+use sqlx::any::AnyRow;
+use sqlx::{AssertSqlSafe, Row};
+use windrose_core::cause::Cause;
+use windrose_core::ids::{RunKey, TaskInstanceKey};
+use windrose_core::task_state::{TaskState, TaskStateName};
+use windrose_core::time::Timestamp;
+
+use crate::Store;
+use crate::batch::{NewRun, TaskWrite};
+use crate::batch_values::{execute_rows, values_list};
+use crate::commit::Tx;
+use crate::decode;
+use crate::error::StoreError;
+
+/// A task instance as stored.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TaskRow {
+    /// Which.
+    pub key: TaskInstanceKey,
+    /// Where it is.
+    pub state: TaskState,
+    /// How many tries have begun.
+    pub try_number: u32,
+    /// How often it was cleared.
+    pub generation: u32,
+    /// When this try was first looked at, for a sensor in reschedule mode.
+    pub first_poke_at: Option<Timestamp>,
+    /// How many looks there were in this try.
+    pub pokes: u32,
+    /// When it was last dispatched.
+    pub queued_at: Option<Timestamp>,
+    /// When its last attempt began.
+    pub started_at: Option<Timestamp>,
+    /// When it ended.
+    pub ended_at: Option<Timestamp>,
+    /// Why its last try failed.
+    pub cause: Option<Cause>,
+}
+
+const COLUMNS: &str = "run_key, task_id, map_index, state, attempt, due_at, try_number, generation, first_poke_at, \
+     pokes, queued_at, started_at, ended_at, cause";
+
+const INSERT: &str = "
+    INSERT INTO task_instance (run_key, task_id, map_index, state, try_number, generation, pokes)
+    VALUES {values} ON CONFLICT DO NOTHING";
+
+const UPDATE: &str = "
+    WITH v (run_key, task_id, map_index, from_state, from_attempt, state, attempt, due_at, try_number, generation,
+        first_poke_at, pokes, queued_at, started_at, ended_at, cause) AS (VALUES {values})
+    UPDATE task_instance SET state = v.state, attempt = v.attempt, due_at = v.due_at, try_number = v.try_number,
+        generation = v.generation, first_poke_at = v.first_poke_at, pokes = v.pokes, queued_at = v.queued_at,
+        started_at = v.started_at, ended_at = v.ended_at, cause = v.cause
+    FROM v
+    WHERE task_instance.run_key = v.run_key AND task_instance.task_id = v.task_id
+        AND task_instance.map_index = v.map_index
+        AND task_instance.state = v.from_state AND task_instance.attempt IS NOT DISTINCT FROM v.from_attempt";
+
+pub(crate) fn stale(key: &TaskInstanceKey) -> StoreError {
+    let what = match key.map_index {
+        -1 => format!("the task instance '{}'", key.task),
+        index => format!("the task instance '{}' with map index {index}", key.task),
+    };
+    StoreError::stale(what, Some(key.run))
+}
+
+pub(crate) fn decode_key(row: &AnyRow) -> Result<TaskInstanceKey, StoreError> {
+    Ok(TaskInstanceKey {
+        run: RunKey(row.try_get("run_key")?),
+        task: decode::text(row, "task_id")?.into(),
+        map_index: decode::number(row, "map_index")?,
+    })
+}
+
+fn decode_state(row: &AnyRow) -> Result<TaskState, StoreError> {
+    let name = decode::word(row, "state", TaskStateName::parse)?;
+    TaskState::from_parts(name, decode::optional_attempt(row, "attempt")?, decode::optional_instant(row, "due_at")?)
+        .ok_or_else(|| StoreError::corrupt(format!("a {} task instance lacks its lease or due time", name.as_str())))
+}
+
+fn decode_task(row: &AnyRow) -> Result<TaskRow, StoreError> {
+    Ok(TaskRow {
+        key: decode_key(row)?,
+        state: decode_state(row)?,
+        try_number: decode::number(row, "try_number")?,
+        generation: decode::number(row, "generation")?,
+        first_poke_at: decode::optional_instant(row, "first_poke_at")?,
+        pokes: decode::number(row, "pokes")?,
+        queued_at: decode::optional_instant(row, "queued_at")?,
+        started_at: decode::optional_instant(row, "started_at")?,
+        ended_at: decode::optional_instant(row, "ended_at")?,
+        cause: decode::optional_json(row, "cause")?,
+    })
+}
+
+/// Inserts task instances in state `none`; one that exists makes it fail.
+pub(crate) async fn insert(tx: &mut Tx, keys: &[TaskInstanceKey]) -> Result<(), StoreError> {
+    let written = execute_rows(tx, INSERT, 7, keys, |statement, key| {
+        statement
+            .bind(key.run.0)
+            .bind(key.task.as_str())
+            .bind(i64::from(key.map_index))
+            .bind(TaskStateName::None.as_str())
+            .bind(0_i64)
+            .bind(0_i64)
+            .bind(0_i64)
+    })
+    .await?;
+    match keys.first() {
+        Some(first) if written != keys.len() as u64 => {
+            Err(StoreError::stale("the list of task instances of a run", Some(first.run)))
+        }
+        _ => Ok(()),
+    }
+}
+
+pub(crate) async fn insert_of_runs(tx: &mut Tx, runs: &[NewRun]) -> Result<(), StoreError> {
+    let keys = runs.iter().flat_map(|run| {
+        let run_key = run.facts.key;
+        run.tasks.iter().map(move |(task, map_index)| TaskInstanceKey {
+            run: run_key,
+            task: task.clone(),
+            map_index: *map_index,
+        })
+    });
+    insert(tx, &keys.collect::<Vec<_>>()).await
+}
+
+/// Moves task instances that are where they are expected. Each key may occur once.
+pub(crate) async fn update(tx: &mut Tx, writes: &[TaskWrite]) -> Result<(), StoreError> {
+    let rows: Vec<(&TaskWrite, Option<String>)> = writes
+        .iter()
+        .map(|write| Ok((write, write.cause.as_ref().map(decode::to_json).transpose()?)))
+        .collect::<Result<_, StoreError>>()?;
+    let changed = execute_rows(tx, UPDATE, 16, &rows, |statement, (write, cause)| {
+        statement
+            .bind(write.key.run.0)
+            .bind(write.key.task.as_str())
+            .bind(i64::from(write.key.map_index))
+            .bind(write.from.name().as_str())
+            .bind(write.from.attempt().map(String::from))
+            .bind(write.to.name().as_str())
+            .bind(write.to.attempt().map(String::from))
+            .bind(write.to.due().map(Timestamp::as_micros))
+            .bind(i64::from(write.try_number))
+            .bind(i64::from(write.generation))
+            .bind(write.first_poke_at.map(Timestamp::as_micros))
+            .bind(i64::from(write.pokes))
+            .bind(write.queued_at.map(Timestamp::as_micros))
+            .bind(write.started_at.map(Timestamp::as_micros))
+            .bind(write.ended_at.map(Timestamp::as_micros))
+            .bind(cause.as_deref())
+    })
+    .await?;
+    if changed == writes.len() as u64 { Ok(()) } else { Err(first_stale(tx, writes).await?) }
+}
+
+/// Which write met a row that was not where it was expected.
+async fn first_stale(tx: &mut Tx, writes: &[TaskWrite]) -> Result<StoreError, StoreError> {
+    for write in writes {
+        let row = sqlx::query(
+            "SELECT state, attempt, due_at FROM task_instance WHERE run_key = $1 AND task_id = $2 AND map_index = $3",
+        )
+        .bind(write.key.run.0)
+        .bind(write.key.task.as_str())
+        .bind(i64::from(write.key.map_index))
+        .fetch_optional(&mut **tx)
+        .await?;
+        if row.as_ref().map(decode_state).transpose()? != Some(write.to) {
+            return Ok(stale(&write.key));
+        }
+    }
+    Ok(StoreError::stale("a task instance", writes.first().map(|write| write.key.run)))
+}
+
+impl Store {
+    /// All task instances of a run, by task and map index.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn tasks(&self, run: RunKey) -> Result<Vec<TaskRow>, StoreError> {
+        let sql = format!("SELECT {COLUMNS} FROM task_instance WHERE run_key = $1 ORDER BY task_id, map_index");
+        let rows = sqlx::query(AssertSqlSafe(sql)).bind(run.0).fetch_all(self.reader()).await?;
+        rows.iter().map(decode_task).collect()
+    }
+
+    /// One task instance.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn task(&self, key: &TaskInstanceKey) -> Result<Option<TaskRow>, StoreError> {
+        let sql = format!("SELECT {COLUMNS} FROM task_instance WHERE run_key = $1 AND task_id = $2 AND map_index = $3");
+        let statement =
+            sqlx::query(AssertSqlSafe(sql)).bind(key.run.0).bind(key.task.as_str()).bind(i64::from(key.map_index));
+        statement.fetch_optional(self.reader()).await?.as_ref().map(decode_task).transpose()
+    }
+
+    /// How many task instances of each of these runs are in each state.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn task_counts(
+        &self,
+        runs: &[RunKey],
+    ) -> Result<HashMap<RunKey, HashMap<TaskStateName, u32>>, StoreError> {
+        let mut counts: HashMap<RunKey, HashMap<TaskStateName, u32>> = HashMap::new();
+        for chunk in runs.chunks(256) {
+            let sql = format!(
+                "WITH v (run_key) AS (VALUES {})
+                 SELECT task_instance.run_key AS run_key, state, CAST(COUNT(*) AS BIGINT) AS n
+                 FROM task_instance JOIN v ON task_instance.run_key = v.run_key
+                 GROUP BY task_instance.run_key, state",
+                values_list(1, chunk.len())
+            );
+            let statement = chunk.iter().fold(sqlx::query(AssertSqlSafe(sql)), |s, run| s.bind(run.0));
+            for row in statement.fetch_all(self.reader()).await? {
+                let state = decode::word(&row, "state", TaskStateName::parse)?;
+                let run = RunKey(row.try_get("run_key")?);
+                counts.entry(run).or_default().insert(state, decode::number(&row, "n")?);
+            }
+        }
+        Ok(counts)
+    }
+}
