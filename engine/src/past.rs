@@ -3,8 +3,9 @@
 //! Which run that is depends on the DAG, as in Airflow: with catchup the last run before it that was not made by hand,
 //! else the last run before it of any type. The caller finds it and keeps telling how it stands.
 
-use windrose_core::dag::Task;
+use windrose_core::dag::{Catchup, Dag, Task};
 use windrose_core::ids::TaskId;
+use windrose_core::run_state::RunType;
 use windrose_core::task_state::TaskStateName;
 
 use crate::plan::Plan;
@@ -16,6 +17,12 @@ pub enum PreviousRun {
     None,
     /// Its task instances. A task that is missing here has no instance there, and keeps this run's waiting.
     Tasks(Vec<(TaskId, TaskStateName)>),
+}
+
+/// Whether a run of this type can be the one before another: the latest such run with an earlier logical date is.
+#[must_use]
+pub fn counts_as_previous(dag: &Dag, run_type: RunType) -> bool {
+    dag.catchup == Catchup::No || run_type != RunType::Manual
 }
 
 /// Whether a task looks at the run before; `wait_for_downstream` implies it.
