@@ -55,7 +55,8 @@ fn dag_of(row: &Value) -> Arc<Dag> {
 }
 
 /// Puts a run's task instances where the row says they are.
-fn place(admission: &mut Admission, dag: &Arc<Dag>, key: RunKey, run: &Value) {
+fn place(admission: &mut Admission, dag: &Arc<Dag>, key: RunKey, run: &Value) -> Vec<Candidate> {
+    let mut offered = Vec::new();
     let weights = dag.effective_priority_weights();
     let running = run["state"] == "running";
     for (task, state) in run["tis"].as_object().unwrap() {
@@ -69,12 +70,37 @@ fn place(admission: &mut Admission, dag: &Arc<Dag>, key: RunKey, run: &Value) {
         };
         match state.as_str() {
             // A machine offers nothing while its run is not running.
-            Some("scheduled") if running => admission.offer(candidate),
+            Some("scheduled") if running => {
+                offered.push(candidate.clone());
+                admission.offer(candidate);
+            }
             Some("queued" | "running") => admission.occupy(candidate, false),
             Some("deferred") => admission.occupy(candidate, true),
             _ => {}
         }
     }
+    offered
+}
+
+/// The candidates one critical section looks at: as many as there are free slots in all pools together, best first, and
+/// of each run only as many as it has room for. What comes after them is left to its next pass, which is only a matter of
+/// time, so nothing is said about it here.
+fn examined(row: &Value, admission: &Admission, offered: &[Candidate]) -> Vec<TaskInstanceKey> {
+    let open =
+        |pool: &str| admission.pool_use(pool).map(|(used, all)| if all < 0 { i64::MAX } else { (all - used).max(0) });
+    let free = items(&row["pools"]).filter_map(|p| open(text(&p["name"]))).fold(0_i64, i64::saturating_add);
+    let limit = free.min(row["max_tis"].as_i64().unwrap());
+    let paused =
+        |c: &Candidate| items(&row["dags"]).any(|d| d["paused"] == true && d["dag_id"] == c.dag.dag_id.as_str());
+    let mut order: Vec<&Candidate> = offered.iter().filter(|c| open(&c.task().pool) != Some(0) && !paused(c)).collect();
+    order.sort_by_key(|c| (std::cmp::Reverse(c.weight), c.run_date, c.position));
+    let mut of_run: HashMap<RunKey, u32> = HashMap::new();
+    order.retain(|c| {
+        let active = of_run.entry(c.key.run).or_insert_with(|| admission.active_in_run(c.key.run));
+        *active += 1;
+        *active <= c.dag.max_active_tasks
+    });
+    order.iter().take(usize::try_from(limit).unwrap()).map(|c| c.key.clone()).collect()
 }
 
 fn check_queue(row: &Value) -> Result<(), String> {
@@ -82,18 +108,22 @@ fn check_queue(row: &Value) -> Result<(), String> {
     for pool in items(&row["pools"]) {
         admission.set_pool(text(&pool["name"]), pool["slots"].as_i64().unwrap(), pool["include_deferred"] == true);
     }
-    let mut dates = HashMap::new();
+    let (mut dates, mut offered) = (HashMap::new(), Vec::new());
     for row in items(&row["dags"]) {
         let dag = dag_of(row);
         admission.set_paused(&dag.dag_id, row["paused"] == true);
         for run in items(&row["runs"]) {
             let key = RunKey(i64::try_from(dates.len()).unwrap());
             dates.insert(key, run["logical_date"].clone());
-            place(&mut admission, &dag, key, run);
+            offered.extend(place(&mut admission, &dag, key, run));
         }
     }
     let limit = row["executor_slots"].as_u64().unwrap().min(row["max_tis"].as_u64().unwrap());
+    let seen = examined(row, &admission, &offered);
     let admitted = admission.admit(Timestamp::from_micros(0), usize::try_from(limit).unwrap());
+    let in_window: Vec<_> = admitted.iter().filter(|a| seen.contains(&a.candidate.key)).cloned().collect();
+    // An empty window makes Airflow look further; then everything it finds has to be what we find.
+    let admitted = if in_window.is_empty() { admitted } else { in_window };
     let got: Vec<Value> = admitted
         .iter()
         .map(|a| {

@@ -129,8 +129,8 @@ impl Admission {
     }
 
     fn run_has_room(&self, candidate: &Candidate) -> bool {
-        let active = self.runs.get(&candidate.key.run).map_or(0, |run| run.active);
-        active < candidate.dag.max_active_tasks && !self.paused.contains(&candidate.dag.dag_id)
+        self.active_in_run(candidate.key.run) < candidate.dag.max_active_tasks
+            && !self.paused.contains(&candidate.dag.dag_id)
     }
 
     pub(super) fn forget_run_if_idle(&mut self, run: RunKey) {

@@ -246,6 +246,12 @@ impl Admission {
         self.held.len()
     }
 
+    /// How many task instances of a run are active: they hold slots and are not deferred.
+    #[must_use]
+    pub fn active_in_run(&self, run: RunKey) -> u32 {
+        self.runs.get(&run).map_or(0, |r| r.active)
+    }
+
     /// The slots in use and the slots in all of a pool.
     #[must_use]
     pub fn pool_use(&self, name: &str) -> Option<(i64, i64)> {
@@ -264,8 +270,7 @@ impl Admission {
             None => found.push(Obstacle::NoSuchPool { pool: task.pool.clone() }),
             Some(pool) => found.extend(pool.obstacle(&task.pool, task.pool_slots)),
         }
-        let active = self.runs.get(&key.run).map_or(0, |run| run.active);
-        if active >= candidate.dag.max_active_tasks {
+        if self.active_in_run(key.run) >= candidate.dag.max_active_tasks {
             found.push(Obstacle::RunFull { max_active_tasks: candidate.dag.max_active_tasks });
         }
         if self.task_limit_reached(candidate).is_some() {
