@@ -8,6 +8,7 @@ pub mod cause;
 pub mod claim;
 pub mod connection;
 pub mod dag;
+pub mod dag_file;
 pub mod ids;
 mod jitter;
 pub mod log_line;

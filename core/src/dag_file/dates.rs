@@ -1,0 +1,62 @@
+//! TOML dates as instants.
+
+use chrono::{DateTime, Duration, LocalResult, NaiveDate, NaiveDateTime, NaiveTime, Offset as _, TimeZone, Utc};
+use chrono_tz::Tz;
+use toml::value::{Datetime, Offset};
+
+use super::reader::Fields;
+use super::reporter::{Finding, Reporter};
+use crate::time::Timestamp;
+
+/// A date or date-time; a local one is in `zone`, a date is its midnight.
+pub(super) fn instant(fields: &Fields<'_>, key: &str, zone: Tz, reporter: &mut Reporter<'_>) -> Option<Timestamp> {
+    let node = fields.get(key)?;
+    let Some(written) = node.get_ref().as_datetime() else {
+        let finding = super::reader::wrong_kind(key, node, "a date or a date-time");
+        reporter.add(finding.help(format!("write it without quotes: {key} = 2026-01-31 or 2026-01-31T06:00:00")));
+        return None;
+    };
+    let instant = resolve(written, zone);
+    if instant.is_none() {
+        reporter.add(Finding::error(node.span(), format!("'{key}' must have a date")));
+    }
+    instant
+}
+
+fn resolve(written: &Datetime, zone: Tz) -> Option<Timestamp> {
+    let date = written.date?;
+    let date = NaiveDate::from_ymd_opt(i32::from(date.year), u32::from(date.month), u32::from(date.day))?;
+    let time = match written.time {
+        Some(time) => {
+            let (second, nanosecond) = (time.second.unwrap_or(0), time.nanosecond.unwrap_or(0));
+            // A leap second is the first instant of the next minute.
+            let leap = i64::from(second == 60);
+            let second = u32::from(second.min(59));
+            let time = NaiveTime::from_hms_nano_opt(u32::from(time.hour), u32::from(time.minute), second, nanosecond)?;
+            return zoned(date.and_time(time) + Duration::seconds(leap), written.offset, zone);
+        }
+        None => NaiveTime::MIN,
+    };
+    zoned(date.and_time(time), written.offset, zone)
+}
+
+fn zoned(local: NaiveDateTime, offset: Option<Offset>, zone: Tz) -> Option<Timestamp> {
+    let minutes = match offset {
+        Some(Offset::Z) => 0,
+        Some(Offset::Custom { minutes }) => i64::from(minutes),
+        None => return Some(in_zone(local, zone)?.into()),
+    };
+    Some(local.checked_sub_signed(Duration::minutes(minutes))?.and_utc().into())
+}
+
+/// As Airflow does: of an hour that is there twice the second, and a time that is skipped moves on by the gap.
+fn in_zone(local: NaiveDateTime, zone: Tz) -> Option<DateTime<Utc>> {
+    match zone.from_local_datetime(&local) {
+        LocalResult::Single(instant) | LocalResult::Ambiguous(_, instant) => Some(instant.to_utc()),
+        LocalResult::None => {
+            let before = zone.offset_from_utc_datetime(&local.checked_sub_signed(Duration::days(1))?);
+            let offset = Duration::seconds(i64::from(before.fix().local_minus_utc()));
+            local.checked_sub_signed(offset).map(|utc| utc.and_utc())
+        }
+    }
+}
