@@ -1,6 +1,6 @@
 //! The fields at the top of the file.
 
-use toml::de::DeTable;
+use toml::de::{DeTable, DeValue};
 
 use super::ids::check_id;
 use super::known_fields::{DAG_FIELDS, DAG_FIELDS_NOT_SUPPORTED, meant_by};
@@ -14,8 +14,8 @@ use super::values::json_object;
 use super::{DagSource, Defaults, dates};
 use crate::dag::{Catchup, Dag, Schedule};
 use crate::ids::DagId;
+use crate::timetable::{Bounds, Timetable};
 use crate::trigger_rule::TriggerRule;
-use toml::de::DeValue;
 
 /// Airflow's limit.
 const MAX_TAG_LENGTH: usize = 100;
@@ -74,9 +74,21 @@ pub(super) fn read_dag_fields(dag: &mut Dag, fields: &Fields<'_>, defaults: &Def
     dag.params = read_params(fields, "params", dag.schedule != Schedule::None, reporter);
     refuse_own_fields(fields, reporter);
     check_continuous(dag, max_active_runs, fields, reporter);
-    if dag.catchup == Catchup::All && dag.schedule != Schedule::None && dag.start_date.is_none() {
-        let finding = Finding::error(fields.span("catchup"), "catchup needs a 'start_date' to catch up from");
-        reporter.add(finding.help("add start_date = 2026-01-01, or leave 'catchup' out"));
+    check_timetable(dag, fields, reporter);
+}
+
+/// What the timetable itself has to say, if the fields were right one by one.
+fn check_timetable(dag: &Dag, fields: &Fields<'_>, reporter: &mut Reporter<'_>) {
+    if !reporter.is_empty() {
+        return;
+    }
+    match Timetable::new(&dag.schedule, dag.timezone) {
+        Err(why) => reporter.add(Finding::error(fields.span("schedule"), why.to_string())),
+        Ok(timetable) => {
+            if let Err(why) = timetable.check_bounds(&Bounds::from(dag)) {
+                reporter.add(Finding::error(fields.span("catchup"), why.to_string()));
+            }
+        }
     }
 }
 

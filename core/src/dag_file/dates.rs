@@ -1,6 +1,6 @@
 //! TOML dates as instants.
 
-use chrono::{DateTime, Duration, LocalResult, NaiveDate, NaiveDateTime, NaiveTime, Offset as _, TimeZone, Utc};
+use chrono::{Duration, NaiveDate, NaiveDateTime, NaiveTime};
 use chrono_tz::Tz;
 use toml::value::{Datetime, Offset};
 
@@ -44,19 +44,7 @@ fn zoned(local: NaiveDateTime, offset: Option<Offset>, zone: Tz) -> Option<Times
     let minutes = match offset {
         Some(Offset::Z) => 0,
         Some(Offset::Custom { minutes }) => i64::from(minutes),
-        None => return Some(in_zone(local, zone)?.into()),
+        None => return crate::timetable::instant(local, zone).ok(),
     };
     Some(local.checked_sub_signed(Duration::minutes(minutes))?.and_utc().into())
-}
-
-/// As Airflow does: of an hour that is there twice the second, and a time that is skipped moves on by the gap.
-fn in_zone(local: NaiveDateTime, zone: Tz) -> Option<DateTime<Utc>> {
-    match zone.from_local_datetime(&local) {
-        LocalResult::Single(instant) | LocalResult::Ambiguous(_, instant) => Some(instant.to_utc()),
-        LocalResult::None => {
-            let before = zone.offset_from_utc_datetime(&local.checked_sub_signed(Duration::days(1))?);
-            let offset = Duration::seconds(i64::from(before.fix().local_minus_utc()));
-            local.checked_sub_signed(offset).map(|utc| utc.and_utc())
-        }
-    }
 }

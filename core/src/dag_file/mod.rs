@@ -7,7 +7,6 @@
 
 mod canonical;
 mod chain;
-mod cron_check;
 mod cycles;
 mod dag_fields;
 mod dates;

@@ -99,9 +99,7 @@ impl<'d> Fields<'d> {
                 }
             },
         };
-        parsed
-            .map_err(|why| reporter.add(Finding::error(node.span(), format!("'{key}' is not a duration: {why}"))))
-            .ok()
+        parsed.map_err(|why| reporter.add(Finding::error(node.span(), format!("in '{key}': {why}")))).ok()
     }
 
     /// A duration that is not zero.

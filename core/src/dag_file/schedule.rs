@@ -9,20 +9,9 @@ use super::reporter::{Finding, Reporter};
 use super::suggest::nearest;
 use super::values::Node;
 use crate::dag::Schedule;
+use crate::timetable::{check_cron, preset, preset_names};
 
 const PRESETS: [(&str, Schedule); 2] = [("@once", Schedule::Once), ("@continuous", Schedule::Continuous)];
-
-/// Airflow's presets that stand for a cron expression; these are found in any case.
-const CRON_PRESETS: [(&str, &str); 8] = [
-    ("@hourly", "0 * * * *"),
-    ("@daily", "0 0 * * *"),
-    ("@midnight", "0 0 * * *"),
-    ("@weekly", "0 0 * * 0"),
-    ("@monthly", "0 0 1 * *"),
-    ("@quarterly", "0 0 1 */3 *"),
-    ("@yearly", "0 0 1 1 *"),
-    ("@annually", "0 0 1 1 *"),
-];
 
 const TABLE_FIELDS: &[&str] = &["cron", "timezone", "data_interval", "every", "assets"];
 
@@ -68,16 +57,15 @@ fn from_text(word: &Word, defaults: &Defaults, reporter: &mut Reporter<'_>) -> S
 
 /// A cron expression with presets written out.
 fn cron(word: &Word, reporter: &mut Reporter<'_>) -> String {
-    let lower = word.text.to_lowercase();
-    if let Some((_, expression)) = CRON_PRESETS.iter().find(|(name, _)| *name == lower) {
-        return (*expression).to_owned();
+    if let Some(expression) = preset(&word.text) {
+        return expression.to_owned();
     }
     if word.text.starts_with('@') {
-        let presets = PRESETS.iter().map(|(name, _)| *name).chain(CRON_PRESETS.iter().map(|(name, _)| *name));
+        let presets = PRESETS.iter().map(|(name, _)| *name).chain(preset_names());
         reporter.add(not_a_choice("schedule", word, presets));
-    } else if let Err(why) = super::cron_check::check_cron(&word.text) {
-        let message = format!("'{}' is not a cron expression: {why}", word.text);
-        reporter.add(Finding::error(word.span, message).label("minute hour day-of-month month day-of-week"));
+    } else if let Err(why) = check_cron(&word.text) {
+        let finding = Finding::error(word.span, why.to_string());
+        reporter.add(finding.label("minute hour day-of-month month day-of-week"));
     }
     word.text.clone()
 }

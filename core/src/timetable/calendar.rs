@@ -34,7 +34,7 @@ pub(super) fn wall_clock(at: Timestamp, zone: Tz) -> Result<NaiveDateTime, Timet
 
 /// The instant at which the wall clock shows `wall`, as Airflow chooses it: the second one of two if it shows it twice;
 /// if it never does, the instant at which it would have, had it not jumped.
-pub(super) fn instant(wall: NaiveDateTime, zone: Tz) -> Result<Timestamp, TimetableError> {
+pub(crate) fn instant(wall: NaiveDateTime, zone: Tz) -> Result<Timestamp, TimetableError> {
     let at = match zone.from_local_datetime(&wall) {
         LocalResult::Single(at) | LocalResult::Ambiguous(_, at) => Some(at.with_timezone(&Utc)),
         LocalResult::None => GapInfo::new(&wall, &zone).and_then(|gap| {

@@ -131,10 +131,19 @@ impl CronExpression {
 }
 
 fn expand_preset(text: &str) -> String {
+    preset(text).map_or_else(|| text.to_lowercase(), str::to_owned)
+}
+
+/// The expression that a preset stands for.
+pub(crate) fn preset(text: &str) -> Option<&'static str> {
     let lower = text.to_lowercase();
     let known = AIRFLOW_PRESETS.iter().find(|(name, _)| *name == text);
-    let known = known.or_else(|| CRONITER_PRESETS.iter().find(|(name, _)| *name == lower));
-    known.map_or(lower, |(_, expression)| (*expression).to_owned())
+    known.or_else(|| CRONITER_PRESETS.iter().find(|(name, _)| *name == lower)).map(|(_, expression)| *expression)
+}
+
+/// The names of all presets that stand for an expression.
+pub(crate) fn preset_names() -> impl Iterator<Item = &'static str> + Clone {
+    AIRFLOW_PRESETS.iter().chain(&CRONITER_PRESETS).map(|(name, _)| *name)
 }
 
 fn refuse_random(part: &str) -> Result<(), TimetableError> {

@@ -21,8 +21,10 @@ mod trigger;
 
 use chrono_tz::Tz;
 
+pub(crate) use calendar::instant;
 pub use cron::Cron;
 pub use cron_expression::check_cron;
+pub(crate) use cron_expression::{preset, preset_names};
 pub use delta::Delta;
 pub use error::TimetableError;
 pub use preview::preview;

@@ -247,5 +247,5 @@ fn a_dag_without_an_id_takes_the_files_name_if_that_can_be_one() {
 #[test]
 fn catching_up_needs_a_beginning() {
     let text = "schedule = '@daily'\ncatchup = true\n[tasks.a]\noperator = 'empty'\n";
-    assert_eq!(messages(text), ["2: catchup needs a 'start_date' to catch up from"]);
+    assert_eq!(messages(text), ["2: catchup = true needs a start_date; write one, or set catchup = false"]);
 }
