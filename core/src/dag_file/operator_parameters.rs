@@ -60,8 +60,7 @@ impl<'d> OperatorTable<'d, '_> {
         match &problem.kind {
             ProblemKind::UnknownKey { known } => self.unknown_key(&problem.path, known, place.key),
             ProblemKind::MissingKey => {
-                let message = format!("'{}' is missing: {}", last, problem.message);
-                Finding::error(place.key, message).label(format!("'{}' needs it", self.operator))
+                Finding::error(place.key, problem.message.clone()).label(format!("'{}' needs it", self.operator))
             }
             ProblemKind::BadValue => Finding::error(place.value, problem.message.clone()),
             ProblemKind::NotSupported => Finding::not_supported(place.key, last),

@@ -81,7 +81,7 @@ impl Catalog for SmallCatalog {
             }
         }
         for name in entry.required.iter().filter(|name| !params.contains_key(**name)) {
-            let message = "the text to run, or what stands for it".to_owned();
+            let message = format!("'{name}' is missing.");
             problems.push(ParameterProblem { path: vec![(*name).to_owned()], message, kind: ProblemKind::MissingKey });
         }
         problems
