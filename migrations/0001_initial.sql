@@ -59,12 +59,14 @@ CREATE TABLE task_instance (
     attempt         TEXT,
     due_at          BIGINT,
     try_number      INTEGER NOT NULL,
+    max_tries       INTEGER NOT NULL,
     generation      INTEGER NOT NULL,
     first_poke_at   BIGINT,
     pokes           INTEGER NOT NULL,
     queued_at       BIGINT,
     started_at      BIGINT,
     ended_at        BIGINT,
+    routing         TEXT,
     cause           TEXT,
     PRIMARY KEY (run_key, task_id, map_index)
 );

@@ -3,6 +3,7 @@
 use serde_json::Value;
 use windrose_core::cause::Cause;
 use windrose_core::ids::{AttemptId, DagId, RunId, RunKey, TaskId, TaskInstanceKey};
+use windrose_core::outcome::Routing;
 use windrose_core::run::RunFacts;
 use windrose_core::run_state::RunState;
 use windrose_core::task_state::TaskState;
@@ -14,8 +15,8 @@ use windrose_core::time::Timestamp;
 pub struct Batch {
     /// Runs to create, with all their task instances.
     pub new_runs: Vec<NewRun>,
-    /// Task instances to add to runs that exist (mapped instances, tasks of a newer DAG version), in state `none`.
-    pub new_tasks: Vec<TaskInstanceKey>,
+    /// Task instances to add to runs that exist (mapped instances, tasks of a newer DAG version).
+    pub new_tasks: Vec<NewTask>,
     /// Runs that change.
     pub runs: Vec<RunWrite>,
     /// Task instances that change. Several changes of one task instance become one write: each must go on from where the
@@ -75,8 +76,17 @@ pub struct NewRun {
     pub created_at: Timestamp,
     /// When it began, if it begins at once.
     pub started_at: Option<Timestamp>,
-    /// Its task instances and their map indexes (−1 if not mapped), all in state `none`.
-    pub tasks: Vec<(TaskId, i32)>,
+    /// Its task instances.
+    pub tasks: Vec<NewTask>,
+}
+
+/// A task instance to create, in state `none`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewTask {
+    /// Which.
+    pub key: TaskInstanceKey,
+    /// The last try number that may be followed by another one: the task's `retries`.
+    pub max_tries: u32,
 }
 
 /// A run's next state.
@@ -107,6 +117,8 @@ pub struct TaskWrite {
     pub to: TaskState,
     /// How many tries have begun.
     pub try_number: u32,
+    /// The last try number that may be followed by another one.
+    pub max_tries: u32,
     /// How often it was cleared.
     pub generation: u32,
     /// When this try was first looked at, for a sensor in reschedule mode.
@@ -119,6 +131,8 @@ pub struct TaskWrite {
     pub started_at: Option<Timestamp>,
     /// When it ended.
     pub ended_at: Option<Timestamp>,
+    /// Which way a branching task sent the run.
+    pub routing: Option<Routing>,
     /// Why its last try failed.
     pub cause: Option<Cause>,
 }

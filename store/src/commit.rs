@@ -38,8 +38,7 @@ impl Store {
 
 async fn write(tx: &mut Tx, batch: &Batch, task_writes: &[TaskWrite]) -> Result<(), StoreError> {
     runs::insert(tx, &batch.new_runs).await?;
-    tasks::insert_of_runs(tx, &batch.new_runs).await?;
-    tasks::insert(tx, &batch.new_tasks).await?;
+    tasks::insert(tx, batch.new_runs.iter().flat_map(|run| &run.tasks).chain(&batch.new_tasks)).await?;
     runs::update(tx, &batch.runs).await?;
     tasks::update(tx, task_writes).await?;
     attempts::start(tx, &batch.attempts_started).await?;

@@ -75,3 +75,7 @@ pub(crate) fn to_json(value: &impl serde::Serialize) -> Result<String, StoreErro
     serde_json::to_string(value)
         .map_err(|error| StoreError::Internal { message: format!("cannot write JSON: {error}") })
 }
+
+pub(crate) fn optional_to_json(value: Option<&impl serde::Serialize>) -> Result<Option<String>, StoreError> {
+    value.map(to_json).transpose()
+}

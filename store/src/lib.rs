@@ -29,7 +29,9 @@ use std::sync::Arc;
 
 use sqlx::AnyPool;
 
-pub use batch::{AttemptEnd, AttemptStart, Batch, CommandDone, EventRow, NewRun, RunWrite, TaskWrite, XComRow};
+pub use batch::{
+    AttemptEnd, AttemptStart, Batch, CommandDone, EventRow, NewRun, NewTask, RunWrite, TaskWrite, XComRow,
+};
 pub use dialect::Dialect;
 pub use encryption::EncryptionKey;
 pub use error::StoreError;

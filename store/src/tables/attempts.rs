@@ -69,7 +69,7 @@ pub(crate) async fn start(tx: &mut Tx, attempts: &[AttemptStart]) -> Result<(), 
 pub(crate) async fn end(tx: &mut Tx, ends: &[AttemptEnd]) -> Result<(), StoreError> {
     let rows: Vec<(&AttemptEnd, Option<String>)> = ends
         .iter()
-        .map(|end| Ok((end, end.cause.as_ref().map(decode::to_json).transpose()?)))
+        .map(|end| Ok((end, decode::optional_to_json(end.cause.as_ref())?)))
         .collect::<Result<_, StoreError>>()?;
     let changed = execute_rows(tx, END, 5, &rows, |statement, (end, cause)| {
         statement

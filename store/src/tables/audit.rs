@@ -36,7 +36,7 @@ impl Store {
             .bind(&row.who)
             .bind(&row.action)
             .bind(&row.object)
-            .bind(row.detail.as_ref().map(decode::to_json).transpose()?)
+            .bind(decode::optional_to_json(row.detail.as_ref())?)
             .execute(self.writer())
             .await?;
         Ok(())

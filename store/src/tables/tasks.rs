@@ -6,14 +6,15 @@ use sqlx::any::AnyRow;
 use sqlx::{AssertSqlSafe, Row};
 use windrose_core::cause::Cause;
 use windrose_core::ids::{RunKey, TaskInstanceKey};
+use windrose_core::outcome::Routing;
 use windrose_core::task_state::{TaskState, TaskStateName};
 use windrose_core::time::Timestamp;
 
 use crate::Store;
-use crate::batch::{NewRun, TaskWrite};
+use crate::batch::{NewTask, TaskWrite};
 use crate::batch_values::{execute_rows, values_list};
 use crate::commit::Tx;
-use crate::decode;
+use crate::decode::{self, optional_to_json};
 use crate::error::StoreError;
 
 /// A task instance as stored.
@@ -25,6 +26,8 @@ pub struct TaskRow {
     pub state: TaskState,
     /// How many tries have begun.
     pub try_number: u32,
+    /// The last try number that may be followed by another one.
+    pub max_tries: u32,
     /// How often it was cleared.
     pub generation: u32,
     /// When this try was first looked at, for a sensor in reschedule mode.
@@ -37,23 +40,25 @@ pub struct TaskRow {
     pub started_at: Option<Timestamp>,
     /// When it ended.
     pub ended_at: Option<Timestamp>,
+    /// Which way a branching task sent the run.
+    pub routing: Option<Routing>,
     /// Why its last try failed.
     pub cause: Option<Cause>,
 }
 
-const COLUMNS: &str = "run_key, task_id, map_index, state, attempt, due_at, try_number, generation, first_poke_at, \
-     pokes, queued_at, started_at, ended_at, cause";
+const COLUMNS: &str = "run_key, task_id, map_index, state, attempt, due_at, try_number, max_tries, generation, \
+     first_poke_at, pokes, queued_at, started_at, ended_at, routing, cause";
 
 const INSERT: &str = "
-    INSERT INTO task_instance (run_key, task_id, map_index, state, try_number, generation, pokes)
+    INSERT INTO task_instance (run_key, task_id, map_index, state, try_number, max_tries, generation, pokes)
     VALUES {values} ON CONFLICT DO NOTHING";
 
 const UPDATE: &str = "
-    WITH v (run_key, task_id, map_index, from_state, from_attempt, state, attempt, due_at, try_number, generation,
-        first_poke_at, pokes, queued_at, started_at, ended_at, cause) AS (VALUES {values})
+    WITH v (run_key, task_id, map_index, from_state, from_attempt, state, attempt, due_at, try_number, max_tries,
+        generation, first_poke_at, pokes, queued_at, started_at, ended_at, routing, cause) AS (VALUES {values})
     UPDATE task_instance SET state = v.state, attempt = v.attempt, due_at = v.due_at, try_number = v.try_number,
-        generation = v.generation, first_poke_at = v.first_poke_at, pokes = v.pokes, queued_at = v.queued_at,
-        started_at = v.started_at, ended_at = v.ended_at, cause = v.cause
+        max_tries = v.max_tries, generation = v.generation, first_poke_at = v.first_poke_at, pokes = v.pokes, queued_at = v.queued_at,
+        started_at = v.started_at, ended_at = v.ended_at, routing = v.routing, cause = v.cause
     FROM v
     WHERE task_instance.run_key = v.run_key AND task_instance.task_id = v.task_id
         AND task_instance.map_index = v.map_index
@@ -86,56 +91,48 @@ fn decode_task(row: &AnyRow) -> Result<TaskRow, StoreError> {
         key: decode_key(row)?,
         state: decode_state(row)?,
         try_number: decode::number(row, "try_number")?,
+        max_tries: decode::number(row, "max_tries")?,
         generation: decode::number(row, "generation")?,
         first_poke_at: decode::optional_instant(row, "first_poke_at")?,
         pokes: decode::number(row, "pokes")?,
         queued_at: decode::optional_instant(row, "queued_at")?,
         started_at: decode::optional_instant(row, "started_at")?,
         ended_at: decode::optional_instant(row, "ended_at")?,
+        routing: decode::optional_json(row, "routing")?,
         cause: decode::optional_json(row, "cause")?,
     })
 }
 
 /// Inserts task instances in state `none`; one that exists makes it fail.
-pub(crate) async fn insert(tx: &mut Tx, keys: &[TaskInstanceKey]) -> Result<(), StoreError> {
-    let written = execute_rows(tx, INSERT, 7, keys, |statement, key| {
+pub(crate) async fn insert<'t>(tx: &mut Tx, tasks: impl Iterator<Item = &'t NewTask>) -> Result<(), StoreError> {
+    let tasks: Vec<&NewTask> = tasks.collect();
+    let written = execute_rows(tx, INSERT, 8, &tasks, |statement, task| {
         statement
-            .bind(key.run.0)
-            .bind(key.task.as_str())
-            .bind(i64::from(key.map_index))
+            .bind(task.key.run.0)
+            .bind(task.key.task.as_str())
+            .bind(i64::from(task.key.map_index))
             .bind(TaskStateName::None.as_str())
             .bind(0_i64)
+            .bind(i64::from(task.max_tries))
             .bind(0_i64)
             .bind(0_i64)
     })
     .await?;
-    match keys.first() {
-        Some(first) if written != keys.len() as u64 => {
-            Err(StoreError::stale("the list of task instances of a run", Some(first.run)))
+    match tasks.first() {
+        Some(first) if written != tasks.len() as u64 => {
+            Err(StoreError::stale("the list of task instances of a run", Some(first.key.run)))
         }
         _ => Ok(()),
     }
 }
 
-pub(crate) async fn insert_of_runs(tx: &mut Tx, runs: &[NewRun]) -> Result<(), StoreError> {
-    let keys = runs.iter().flat_map(|run| {
-        let run_key = run.facts.key;
-        run.tasks.iter().map(move |(task, map_index)| TaskInstanceKey {
-            run: run_key,
-            task: task.clone(),
-            map_index: *map_index,
-        })
-    });
-    insert(tx, &keys.collect::<Vec<_>>()).await
-}
-
 /// Moves task instances that are where they are expected. Each key may occur once.
 pub(crate) async fn update(tx: &mut Tx, writes: &[TaskWrite]) -> Result<(), StoreError> {
-    let rows: Vec<(&TaskWrite, Option<String>)> = writes
+    let rows: Vec<(&TaskWrite, [Option<String>; 2])> = writes
         .iter()
-        .map(|write| Ok((write, write.cause.as_ref().map(decode::to_json).transpose()?)))
+        .map(|write| Ok((write, [optional_to_json(write.routing.as_ref())?, optional_to_json(write.cause.as_ref())?])))
         .collect::<Result<_, StoreError>>()?;
-    let changed = execute_rows(tx, UPDATE, 16, &rows, |statement, (write, cause)| {
+    let changed = execute_rows(tx, UPDATE, 18, &rows, |statement, (write, [routing, cause])| {
         statement
             .bind(write.key.run.0)
             .bind(write.key.task.as_str())
@@ -146,12 +143,14 @@ pub(crate) async fn update(tx: &mut Tx, writes: &[TaskWrite]) -> Result<(), Stor
             .bind(write.to.attempt().map(String::from))
             .bind(write.to.due().map(Timestamp::as_micros))
             .bind(i64::from(write.try_number))
+            .bind(i64::from(write.max_tries))
             .bind(i64::from(write.generation))
             .bind(write.first_poke_at.map(Timestamp::as_micros))
             .bind(i64::from(write.pokes))
             .bind(write.queued_at.map(Timestamp::as_micros))
             .bind(write.started_at.map(Timestamp::as_micros))
             .bind(write.ended_at.map(Timestamp::as_micros))
+            .bind(routing.as_deref())
             .bind(cause.as_deref())
     })
     .await?;

@@ -3,9 +3,12 @@
 use serde_json::json;
 use windrose_core::cause::Cause;
 use windrose_core::ids::AttemptId;
+use windrose_core::outcome::Routing;
 use windrose_core::run_state::RunState;
 use windrose_core::task_state::{FinalState, TaskState};
-use windrose_store::{AttemptEnd, Batch, CommandDone, EventRow, Page, RunWrite, StoreError, TaskWrite, XComRow};
+use windrose_store::{
+    AttemptEnd, Batch, CommandDone, EventRow, NewTask, Page, RunWrite, StoreError, TaskWrite, XComRow,
+};
 
 use crate::fixture::{Fixture, at, dag, dispatched, moved, new_run, task};
 
@@ -33,6 +36,7 @@ async fn a_batch_writes_all_its_parts_and_they_are_read_back(f: Fixture) {
     let (extract, load) = (task(run, "extract"), task(run, "load"));
     f.dispatch(&extract, FIRST).await;
     let cause = Cause::ExitCode { code: 3, last_line: Some("no such table".into()) };
+    let routing = Routing::Follow { ids: vec!["load".into()] };
     let batch = Batch {
         runs: vec![RunWrite {
             key: run,
@@ -45,6 +49,8 @@ async fn a_batch_writes_all_its_parts_and_they_are_read_back(f: Fixture) {
         tasks: vec![
             TaskWrite {
                 try_number: 2,
+                max_tries: 4,
+                routing: Some(routing.clone()),
                 generation: 1,
                 first_poke_at: Some(at(3)),
                 pokes: 7,
@@ -89,6 +95,7 @@ async fn a_batch_writes_all_its_parts_and_they_are_read_back(f: Fixture) {
     let tasks = f.store.tasks(run).await.unwrap();
     assert_eq!(tasks.len(), 2);
     assert_eq!(tasks[0].state, TaskState::Final(FinalState::Failed));
+    assert_eq!((tasks[0].max_tries, &tasks[0].routing), (4, &Some(routing)));
     assert_eq!((tasks[0].try_number, tasks[0].generation, tasks[0].pokes), (2, 1, 7));
     assert_eq!(
         (tasks[0].first_poke_at, tasks[0].queued_at, tasks[0].started_at, tasks[0].ended_at),
@@ -247,9 +254,10 @@ async fn mapped_instances_join_a_run_that_exists(f: Fixture) {
     let run = f.run_with("etl", 1, &["a"]).await;
     let mut mapped = task(run, "a");
     mapped.map_index = 4;
-    let batch = Batch { new_tasks: vec![mapped.clone()], ..Batch::default() };
+    let batch = Batch { new_tasks: vec![NewTask { key: mapped.clone(), max_tries: 5 }], ..Batch::default() };
     f.store.commit(&batch).await.unwrap();
-    assert_eq!(f.store.task(&mapped).await.unwrap().unwrap().state, TaskState::None);
+    let stored = f.store.task(&mapped).await.unwrap().unwrap();
+    assert_eq!((stored.state, stored.max_tries), (TaskState::None, 5));
     assert!(matches!(f.store.commit(&batch).await.unwrap_err(), StoreError::Stale { .. }));
 }
 

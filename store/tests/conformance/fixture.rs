@@ -6,7 +6,7 @@ use windrose_core::run::{DataInterval, RunFacts};
 use windrose_core::run_state::{RunState, RunType};
 use windrose_core::task_state::TaskState;
 use windrose_core::time::Timestamp;
-use windrose_store::{AttemptStart, Batch, EncryptionKey, NewRun, Store, StoreError, TaskWrite};
+use windrose_store::{AttemptStart, Batch, EncryptionKey, NewRun, NewTask, Store, StoreError, TaskWrite};
 use windrose_testkit::TestDatabase;
 
 pub(crate) const KEY: &str = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
@@ -83,7 +83,7 @@ pub(crate) fn new_run(dag: &str, number: i64, tasks: &[&str]) -> NewRun {
         state: RunState::Running,
         created_at: at(number + 1),
         started_at: Some(at(number + 1)),
-        tasks: tasks.iter().map(|task| ((*task).into(), -1)).collect(),
+        tasks: tasks.iter().map(|name| NewTask { key: task(key, name), max_tries: 2 }).collect(),
     }
 }
 
@@ -102,12 +102,14 @@ pub(crate) fn moved(key: &TaskInstanceKey, from: TaskState, to: TaskState) -> Ta
         from,
         to,
         try_number: 1,
+        max_tries: 2,
         generation: 0,
         first_poke_at: None,
         pokes: 0,
         queued_at: None,
         started_at: None,
         ended_at: None,
+        routing: None,
         cause: None,
     }
 }
