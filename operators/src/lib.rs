@@ -3,6 +3,7 @@
 //! An operator is one file and one line in [`registry`]. It is an [`operator::Operator`], a [`sensor::Sensor`] or a
 //! [`remote_job::RemoteJob`]; the waiting around the last two is written once, in their modules.
 
+pub mod aws;
 pub mod catalog;
 pub mod context;
 pub mod error;
