@@ -30,6 +30,11 @@ pub trait Sensor: Send + Sync {
     /// # Errors
     /// An error ends the attempt, unless the sensor's settings say otherwise.
     async fn poke(&self, ctx: &TaskContext) -> Result<Poke, TaskError>;
+
+    /// True: the slot is given back while waiting, whatever the task's `mode` says (Airflow's `deferrable`).
+    fn deferrable(&self) -> bool {
+        false
+    }
 }
 
 /// Waits for the condition in the mode of the task's settings. The first look is immediate.

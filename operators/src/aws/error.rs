@@ -28,6 +28,8 @@ pub struct AwsError {
     pub status: Option<u16>,
     /// Who called.
     pub identity: String,
+    /// Where S3 says that the bucket lives.
+    pub bucket_region: Option<String>,
 }
 
 impl AwsError {
@@ -56,6 +58,7 @@ impl AwsError {
             request_id: raw.and_then(request_id),
             status: raw.map(|r| r.status().as_u16()),
             identity: identity.to_owned(),
+            bucket_region: raw.and_then(|r| r.headers().get("x-amz-bucket-region")).map(str::to_owned),
         };
         found.complete(code, message, error)
     }

@@ -9,4 +9,10 @@ pub mod error;
 pub mod http_client;
 pub mod parameters;
 pub mod partition;
+pub mod python_regex;
+pub mod s3_address;
+pub mod s3_key_sensor;
+pub mod s3_wildcard;
 pub mod session;
+#[cfg(test)]
+mod tests;

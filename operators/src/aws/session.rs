@@ -193,7 +193,7 @@ pub async fn session_for(ctx: &TaskContext, parameters: &AwsParameters) -> Resul
     let found = find_connection(ctx, parameters).await?;
     let connection = match &found {
         None => AwsConnection::default(),
-        Some(found) => AwsConnection::read(found).map_err(|e| wrong_connection(parameters, e))?,
+        Some(found) => AwsConnection::read(found).map_err(|e| wrong_connection(parameters, &e))?,
     };
     for secret in connection.secrets() {
         ctx.services.add_secret(secret);
@@ -207,10 +207,10 @@ pub async fn session_for(ctx: &TaskContext, parameters: &AwsParameters) -> Resul
     SESSIONS
         .try_get_with(key, async { AwsSession::open(connection, parameters).await.map(Arc::new) })
         .await
-        .map_err(|e: Arc<String>| wrong_connection(parameters, e.to_string()))
+        .map_err(|e: Arc<String>| wrong_connection(parameters, &e))
 }
 
-fn wrong_connection(parameters: &AwsParameters, message: String) -> TaskError {
+fn wrong_connection(parameters: &AwsParameters, message: &str) -> TaskError {
     let id = parameters.aws_conn_id.clone().unwrap_or_default();
     TaskError::retryable(Cause::Connection { id, message: format!("{message}."), asked: Vec::new() })
 }
