@@ -5,7 +5,8 @@ use std::sync::LazyLock;
 use crate::operator::OperatorEntry;
 
 /// Every operator.
-pub static REGISTRY: LazyLock<Vec<OperatorEntry>> = LazyLock::new(|| vec![OperatorEntry::of::<crate::aws::s3_key_sensor::S3KeySensorParameters>()]);
+pub static REGISTRY: LazyLock<Vec<OperatorEntry>> =
+    LazyLock::new(|| vec![OperatorEntry::of::<crate::aws::s3_key_sensor::S3KeySensorParameters>()]);
 
 /// The operator with this name.
 #[must_use]

@@ -46,11 +46,14 @@ pub trait Sensor: Send + Sync {
 /// # Errors
 /// See [`TaskError`]; the rules are those of [`after_poke`].
 pub async fn run_sensor(sensor: &dyn Sensor, ctx: &TaskContext) -> Result<Done, TaskError> {
-    let Some(settings) = ctx.info.sensor else {
+    let Some(mut settings) = ctx.info.sensor else {
         return Err(TaskError::fatal(Cause::Internal {
             message: "a sensor was started without its settings".to_owned(),
         }));
     };
+    if sensor.deferrable() {
+        settings.mode = SensorMode::Deferred;
+    }
     let mut wait = Waiting::begin(ctx, settings);
     loop {
         let (result, looked) = match look(sensor, ctx).await {

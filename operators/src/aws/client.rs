@@ -91,13 +91,17 @@ impl AwsSession {
     /// Amazon Redshift Serverless.
     #[must_use]
     pub fn redshift_serverless(&self) -> aws_sdk_redshiftserverless::Client {
-        aws_sdk_redshiftserverless::Client::from_conf(service_builder!(self, aws_sdk_redshiftserverless, "redshift-serverless").build())
+        aws_sdk_redshiftserverless::Client::from_conf(
+            service_builder!(self, aws_sdk_redshiftserverless, "redshift-serverless").build(),
+        )
     }
 
     /// AWS Secrets Manager.
     #[must_use]
     pub fn secrets_manager(&self) -> aws_sdk_secretsmanager::Client {
-        aws_sdk_secretsmanager::Client::from_conf(service_builder!(self, aws_sdk_secretsmanager, "secretsmanager").build())
+        aws_sdk_secretsmanager::Client::from_conf(
+            service_builder!(self, aws_sdk_secretsmanager, "secretsmanager").build(),
+        )
     }
 
     /// Credentials as they are now, for services that take them in text (`COPY`, `UNLOAD`).

@@ -214,10 +214,9 @@ fn web_identity_of(id: &str, extra: &Map<String, Value>) -> Result<AssumeRoleMet
     let nested = object_of(extra, "assume_role_with_web_identity").map_err(|e| format!("connection '{id}': {e}"))?;
     let setting = |flat: &str, short: &str| text(extra, flat).or_else(|| text(&nested, short));
     match setting("assume_role_with_web_identity_federation", "federation").as_deref() {
-        Some("file") => Ok(AssumeRoleMethod::WebIdentityFile(setting(
-            "assume_role_with_web_identity_token_file",
-            "token_file",
-        ))),
+        Some("file") => {
+            Ok(AssumeRoleMethod::WebIdentityFile(setting("assume_role_with_web_identity_token_file", "token_file")))
+        }
         Some("google") => {
             Err(format!("connection '{id}': web identity federation with google is not supported yet; use 'file'"))
         }

@@ -70,10 +70,11 @@ impl RoleRequest {
                     .ok_or_else(|| "assume_role_kwargs.DurationSeconds is not a whole number".to_owned())?,
             ),
         };
-        let session_name = role.kwargs.get("RoleSessionName").and_then(Value::as_str).map_or_else(
-            || default_session_name(&format!("Airflow_{}", conn_id.unwrap_or("None"))),
-            str::to_owned,
-        );
+        let session_name = role
+            .kwargs
+            .get("RoleSessionName")
+            .and_then(Value::as_str)
+            .map_or_else(|| default_session_name(&format!("Airflow_{}", conn_id.unwrap_or("None"))), str::to_owned);
         Ok(Self { role: role.clone(), session_name, duration_seconds })
     }
 

@@ -1,4 +1,4 @@
-//! What went wrong in a call to AWS, as one type whatever the service, and which failures of a poll are no verdict.
+//! What went wrong in a call to AWS, as one type whatever the service.
 
 use std::error::Error;
 
@@ -78,10 +78,12 @@ impl AwsError {
                 return self;
             }
         }
-        let status = self.status.map_or_else(|| "unknown".to_owned(), |s| s.to_string());
-        self.code = code.unwrap_or_else(|| status.clone());
+        self.code = code.unwrap_or_else(|| self.status.map_or_else(|| "ResponseError".to_owned(), code_of_status));
         self.message = message.unwrap_or_else(|| match self.status {
-            Some(_) if matches!(status.as_str(), "403" | "404" | "400") => plain_status(&status).to_owned(),
+            // The answer to a HEAD has no body.
+            Some(400) => "Bad Request".to_owned(),
+            Some(403) => "Forbidden".to_owned(),
+            Some(404) => "Not Found".to_owned(),
             _ => causes(error),
         });
         if self.code.contains("ExpiredToken") {
@@ -100,12 +102,6 @@ impl AwsError {
     #[must_use]
     pub fn is(&self, code: &str) -> bool {
         self.code == code
-    }
-
-    /// True if the call may succeed when it is made again a little later.
-    #[must_use]
-    pub fn transient(&self) -> bool {
-        is_transient(&self.code) || self.throttled() || matches!(self.status, Some(500 | 502 | 503 | 504))
     }
 
     /// Adds a sentence for the person who reads it.
@@ -136,18 +132,6 @@ impl From<AwsError> for TaskError {
     }
 }
 
-/// True if a failure of a poll says nothing about what is polled, so that it is to be polled again.
-///
-/// The codes are those on which Airflow's waiters go on; failures on the way to AWS are added to them.
-#[must_use]
-pub fn poll_may_be_retried(cause: &Cause) -> bool {
-    match cause {
-        Cause::Aws { throttled: true, .. } => true,
-        Cause::Aws { code, .. } => is_transient(code),
-        _ => false,
-    }
-}
-
 fn is_throttling(code: &str) -> bool {
     matches!(
         code,
@@ -164,40 +148,20 @@ fn is_throttling(code: &str) -> bool {
         || code.starts_with("RequestThrottled")
 }
 
-fn is_transient(code: &str) -> bool {
-    matches!(
-        code,
-        "ServerError"
-            | "InternalServerError"
-            | "InternalServerException"
-            | "InternalServiceException"
-            | "InternalFailure"
-            | "InternalError"
-            | "ServiceUnavailable"
-            | "ServiceUnavailableException"
-            | "BadGateway"
-            | "GatewayTimeout"
-            | "HttpTimeout"
-            | "TimeoutError"
-            | "DispatchFailure"
-            | "500"
-            | "502"
-            | "503"
-            | "504"
-    ) || code.starts_with("RequestTimeout")
-        || is_throttling(code)
-}
-
 fn request_id(response: &HttpResponse) -> Option<String> {
     let headers = response.headers();
     headers.get("x-amzn-requestid").or_else(|| headers.get("x-amz-request-id")).map(str::to_owned)
 }
 
-fn plain_status(status: &str) -> &'static str {
+/// The code that AWS would have given with this status.
+fn code_of_status(status: u16) -> String {
     match status {
-        "400" => "Bad Request",
-        "403" => "Forbidden",
-        _ => "Not Found",
+        429 => "TooManyRequestsException".to_owned(),
+        500 => "InternalFailure".to_owned(),
+        502 => "BadGateway".to_owned(),
+        503 => "ServiceUnavailable".to_owned(),
+        504 => "GatewayTimeout".to_owned(),
+        other => other.to_string(),
     }
 }
 

@@ -18,9 +18,11 @@ const URL_FORMS: &str = "S3://bucket-name/key-name or https://bucket-name.s3.reg
 pub fn resolve(bucket: Option<&str>, key: &str) -> Result<S3Address, String> {
     let Some(bucket) = bucket else { return parse_s3_url(key) };
     if has_scheme_or_host(key) {
-        return Err("If `bucket_name` is provided, bucket_key should be a relative path from root level, rather than a \
+        return Err(
+            "If `bucket_name` is provided, bucket_key should be a relative path from root level, rather than a \
                     full s3:// url"
-            .to_owned());
+                .to_owned(),
+        );
     }
     Ok(S3Address { bucket: bucket.to_owned(), key: key.to_owned() })
 }

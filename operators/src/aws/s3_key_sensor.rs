@@ -69,14 +69,17 @@ aws_parameters! {
 impl Parameters for S3KeySensorParameters {
     const NAME: &'static str = "s3_key_sensor";
     const AIRFLOW: &'static str = "airflow.providers.amazon.aws.sensors.s3.S3KeySensor";
-    const SUMMARY: &'static str = "Waits for one or more objects in an S3 bucket, by key, wildcard or regular expression.";
+    const SUMMARY: &'static str =
+        "Waits for one or more objects in an S3 bucket, by key, wildcard or regular expression.";
     const KIND: OperatorKind = OperatorKind::Sensor;
 
     fn build(self) -> Result<Runnable, String> {
         if self.check_fn.is_some() {
-            return Err("check_fn is not supported yet; put a python or short_circuit task after the sensor that judges \
+            return Err(
+                "check_fn is not supported yet; put a python or short_circuit task after the sensor that judges \
                         the objects"
-                .to_owned());
+                    .to_owned(),
+            );
         }
         if self.metadata_keys.iter().any(String::is_empty) {
             return Err("metadata_keys has an empty name".to_owned());
@@ -180,11 +183,7 @@ impl Look<'_> {
         call.send().await.map(drop).map_err(|e| self.session.error("s3", "HeadObject", &e))
     }
 
-    async fn among_keys(
-        &self,
-        prefix: &str,
-        fits: impl Fn(&str) -> Result<bool, String>,
-    ) -> Result<bool, TaskError> {
+    async fn among_keys(&self, prefix: &str, fits: impl Fn(&str) -> Result<bool, String>) -> Result<bool, TaskError> {
         let mut region = None;
         let mut token = None;
         loop {

@@ -178,7 +178,8 @@ fn ca_bundle(verify: Option<&Verify>, connection: &AwsConnection) -> Result<Opti
             if plain {
                 return Ok(None);
             }
-            Err("verify = false is not supported yet; give the path of a file with the certificates to trust".to_owned())
+            Err("verify = false is not supported yet; give the path of a file with the certificates to trust"
+                .to_owned())
         }
         _ => Ok(std::env::var("AWS_CA_BUNDLE").ok().filter(|path| !path.is_empty())),
     }

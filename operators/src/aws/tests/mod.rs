@@ -1,0 +1,6 @@
+//! The operators against an AWS that is played by moto or scripted, seen through a recorder of all calls.
+
+mod endpoint;
+mod s3_key_sensor;
+mod s3_vectors;
+mod session;
