@@ -30,6 +30,8 @@ make_venv() {
             "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check pgserver==0.1.4 >&2 || true
         fi
         printf '%s' "$wanted" >"$stamp"
+        # The tests' packages contain the lab's.
+        [ "$1" = requirements.txt ] || printf '%s' "$wanted" >"$VENV/.windrose-lab-requirements.txt"
     ) 9>"$VENV/.lock" && return 0
     echo "lab: the Python packages could not be installed into $VENV: see the message of pip above." >&2
     return 1

@@ -53,7 +53,7 @@ class Lab:
         chosen = keys or (self.endpoints["access_key_id"], self.endpoints["secret_access_key"])
         if (service, chosen) not in self._clients:
             session = boto3.Session(*chosen, region_name="us-east-1")
-            config = Config(retries={"max_attempts": 1, "mode": "standard"})
+            config = Config(retries={"total_max_attempts": 1})
             self._clients[service, chosen] = session.client(service, endpoint_url=self.url, config=config)
         return self._clients[service, chosen]
 

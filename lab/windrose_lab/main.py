@@ -50,9 +50,10 @@ class Lab:
 
     def start(self) -> dict[str, Any]:
         """Starts all parts and returns the endpoints."""
+        self.postgres.start()
+        # Late, because moto takes a second too, in which PostgreSQL can start.
         from windrose_lab.wiring import wire
 
-        self.postgres.start()
         wired = wire(self.seed, self.postgres, self.folder, self.options.port)
         self.jobs, self.server = wired.jobs, wired.server
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
@@ -63,6 +64,7 @@ class Lab:
             self.jobs.stop_all()
         if self.server:
             self.server.shutdown()
+        self.postgres.settle()
         end_postgres(self.postgres.process)
         shutil.rmtree(self.folder, ignore_errors=True)
         self.guard.dismiss()

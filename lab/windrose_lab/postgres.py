@@ -12,6 +12,7 @@ import shutil
 import socket
 import subprocess
 import time
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -85,6 +86,7 @@ class Postgres:
         self._home = folder / "postgres"
         self.spool = folder / "spool"
         self.process: subprocess.Popen[bytes] | None = None
+        self._starting: Future[None] | None = None
         self.address = Address("127.0.0.1", free_port(), secrets.token_hex(16))
 
     def give(self, path: Path) -> None:
@@ -92,8 +94,18 @@ class Postgres:
         if self._user:
             shutil.chown(path, self._user)
 
+    def _check_reachable(self) -> None:
+        """Another user can only use a folder all of whose parents it may enter."""
+        closed = [folder for folder in self._home.parents if not folder.stat().st_mode & 0o001]
+        if self._user and closed:
+            raise PostgresError(f"PostgreSQL runs as user {self._user!r} and cannot enter {closed[0]}: give another folder with --data.")
+
     def start(self) -> None:
-        """Makes the database files and starts the server; returns before it takes connections."""
+        """Makes the database files and starts the server, in the background: it takes a second or two."""
+        self._starting = ThreadPoolExecutor(1).submit(self._start)
+
+    def _start(self) -> None:
+        self._check_reachable()
         for folder in (self._home, self.spool):
             folder.mkdir(parents=True)
             self.give(folder)
@@ -124,8 +136,15 @@ class Postgres:
     def _environment(self) -> dict[str, str]:
         return {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC", "HOME": str(self._home)}
 
+    def settle(self) -> None:
+        """Returns when the start is over, well or badly; before that the server could not be ended."""
+        if self._starting:
+            self._starting.exception()
+
     def wait(self) -> None:
-        """Returns when the server takes connections."""
+        """Returns when the server takes connections; raises what went wrong with the start."""
+        if self._starting:
+            self._starting.result()
         deadline = time.monotonic() + START_SECONDS
         while True:
             try:

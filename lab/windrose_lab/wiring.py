@@ -1,4 +1,4 @@
-"""Puts the lab's parts together. Imported late: moto takes a second, in which PostgreSQL can start."""
+"""Puts the lab's parts together."""
 
 from __future__ import annotations
 
