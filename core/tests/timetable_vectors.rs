@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use serde_json::{Value, json};
+use windrose_core::python_text::{datetime_isoformat, fixed};
 use windrose_core::run::DataInterval;
 use windrose_core::time::Timestamp;
 use windrose_core::timetable::{Bounds, Cron, CronTrigger, Delta, DueRun, RunImmediately, Timetable, TimetableError};
@@ -87,7 +88,7 @@ fn check_manual(timetable: &Timetable, run_after: Timestamp, row: &Value) -> Res
 }
 
 fn as_row(run: &DueRun) -> Value {
-    let text = |at: Timestamp| DateTime::<Utc>::to_rfc3339(&at.to_utc());
+    let text = |at: Timestamp| datetime_isoformat(&fixed(&at.to_utc()));
     let interval = run.data_interval.unwrap();
     json!({
         "logical_date": run.logical_date.map(text), "run_after": text(run.run_after), "run_id": run.run_id(),

@@ -21,6 +21,7 @@
 pub mod admission;
 mod command;
 pub mod counters;
+pub mod due;
 pub mod effect;
 pub mod event;
 pub mod explain;
@@ -31,6 +32,7 @@ mod readiness;
 mod report;
 mod retry;
 mod routing;
+pub mod run_creation;
 pub mod run_machine;
 mod run_outcome;
 mod settle;
