@@ -174,7 +174,8 @@ def test_nothing_is_left_when_the_lab_is_ended(open_folder, number):
 @linux
 def test_the_lab_ends_with_its_killed_parent(open_folder):
     ready = open_folder / "ready"
-    script = f"import subprocess; subprocess.run([{str(LAB / 'lab')!r}, '--exit-with-parent', '--ready-file', {str(ready)!r}, '--data', {str(open_folder / 'data')!r}])"
+    command = [str(LAB / "lab"), "--exit-with-parent", "--ready-file", str(ready), "--data", str(open_folder / "data")]
+    script = f"import subprocess; subprocess.run({command!r})"
     environment = {**os.environ, "WINDROSE_VENV": sys.prefix}
     parent = subprocess.Popen([sys.executable, "-c", script], env=environment, stdout=subprocess.DEVNULL)
     until(ready.exists, "the lab is ready")

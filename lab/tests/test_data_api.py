@@ -155,6 +155,20 @@ def test_a_wrong_password_in_the_secret_fails_the_statement(lab, data):
     assert done["Status"] == "FAILED" and "password authentication failed" in done["Error"]
 
 
+def test_what_the_lab_lacks_is_refused(data):
+    code, text = error(lambda: data.execute_statement(Sql="SELECT 1", WithEvent=True, **PLACE))
+    assert code == "ValidationException" and "does not support WithEvent here yet" in text
+
+
+def test_the_seeded_cluster_can_be_paused_and_resumed(lab):
+    redshift = lab.client("redshift")
+    states = []
+    for call in (redshift.pause_cluster, redshift.resume_cluster):
+        call(ClusterIdentifier="sample-cluster")
+        states.append(redshift.describe_clusters(ClusterIdentifier="sample-cluster")["Clusters"][0]["ClusterStatus"])
+    assert states == ["paused", "available"]
+
+
 def test_a_cluster_statement_runs_as_the_db_user(data):
     done = ended(data, data.execute_statement(Sql="SELECT current_user", ClusterIdentifier="sample-cluster", Database="dev", DbUser="anna"))
     assert data.get_statement_result(Id=done["Id"])["Records"] == [[{"stringValue": "IAM:anna"}]]

@@ -6,7 +6,7 @@ import uuid
 import pytest
 from conftest import TARGET, until
 
-JOB_SCRIPT = "s3://aws-glue-assets-123456789012-us-east-1/scripts/load_products.py"
+JOB_SCRIPT = "s3://sample-inp-bucket-etl-demo/scripts/load_products.py"
 
 
 def finished(data, statement_id):
@@ -25,7 +25,7 @@ def test_a_day_file_ends_up_as_curated_csv_in_the_other_account(lab, day_file, t
         Name=name, Role="AWSGlueServiceRole-lab", Command={"Name": "glueetl", "ScriptLocation": JOB_SCRIPT}, GlueVersion="4.0",
         WorkerType="G.1X", NumberOfWorkers=10,
     )
-    run_id = glue.start_job_run(JobName=name, Arguments={"--source_path": f"s3://sample-inp-bucket-etl-demo/{day_file}"})["JobRunId"]
+    run_id = glue.start_job_run(JobName=name, Arguments={"--source": f"s3://sample-inp-bucket-etl-demo/{day_file}"})["JobRunId"]
     run = until(
         lambda: (r := glue.get_job_run(JobName=name, RunId=run_id)["JobRun"])["JobRunState"] not in ("STARTING", "RUNNING") and r, "job ends"
     )

@@ -94,8 +94,8 @@ class LabApplication:
         except Exception as problem:
             traceback.print_exc(file=sys.stderr)
             entry["error"] = "InternalFailure"
-            error = AwsError("InternalFailure", f"The lab failed: {type(problem).__name__}", 500)
-            answer = error_answer(request.service, request.method, error)
+            failure = AwsError("InternalFailure", f"The lab failed: {type(problem).__name__}", 500)
+            answer = error_answer(request.service, request.method, failure)
         entry["status"] = answer.status
         return answer
 

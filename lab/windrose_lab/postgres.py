@@ -115,7 +115,7 @@ class Postgres:
         self.give(password_file)
         password_file.chmod(0o600)
         data = self._home / "data"
-        command = [self._binaries / "initdb", "-D", data, "-U", SUPERUSER, "-A", "md5", "--pwfile", password_file,
+        command = [str(self._binaries / "initdb"), "-D", str(data), "-U", SUPERUSER, "-A", "md5", "--pwfile", str(password_file),
                    "-E", "UTF8", "--no-locale", "--no-sync", "--no-instructions"]
         made = subprocess.run(command, user=self._user, env=self._environment(), capture_output=True, text=True, cwd=self._home)
         if made.returncode != 0:
@@ -125,6 +125,8 @@ class Postgres:
             "listen_addresses": "127.0.0.1", "port": self.address.port, "unix_socket_directories": "", "fsync": "off",
             "synchronous_commit": "off", "full_page_writes": "off", "max_connections": 200, "shared_buffers": "32MB",
             "timezone": "UTC", "log_timezone": "UTC", "max_wal_size": "128MB", "autovacuum": "off",
+            # A statement that fails may hold credentials: it does not belong into the log.
+            "log_min_error_statement": "panic",
         }
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         with open(self._home / "log", "wb") as log:

@@ -25,6 +25,8 @@ STATEMENT_ID = re.compile(r"^[a-z0-9]{8}(-[a-z0-9]{4}){3}-[a-z0-9]{12}(:\d+)?$")
 PARAMETER_NAME = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*$")
 PLACE_FIELDS = ("ClusterIdentifier", "WorkgroupName", "SessionId")
 SHOWN_FIELDS = ("ClusterIdentifier", "WorkgroupName", "Database", "SecretArn", "DbUser")
+KNOWN_PARAMETERS = {*PLACE_FIELDS, *SHOWN_FIELDS, "Sql", "Sqls", "Parameters", "ClientToken", "StatementName", "SessionKeepAliveSeconds",
+                    "WithEvent", "ResultFormat"}
 LARGEST_BATCH = 40
 PAGE_ROWS = 1_000
 LONGEST_KEEP_ALIVE = 86_400
@@ -73,6 +75,9 @@ class DataApi:
 
     def _execute(self, request: AwsRequest, batch: bool) -> dict[str, Any]:
         given = request.document()
+        unknown = sorted(name for name in given if name not in KNOWN_PARAMETERS or (name == "WithEvent" and given[name]))
+        if unknown or given.get("ResultFormat", "JSON") != "JSON":
+            raise invalid(f"The lab does not support {(unknown or ['ResultFormat'])[0]} here yet.")
         sqls = self._texts(given, batch)
         parameters = self._parameters(given, sqls)
         token = given.get("ClientToken")

@@ -180,6 +180,8 @@ def _error_text(problem: psycopg.Error) -> str:
 def _result(cursor: psycopg.RawCursor) -> Result:
     """Cells from the text the server sent, so that nothing is lost in Python's types."""
     raw = cursor.pgresult
+    if raw is None:
+        return Result([], [], 0)
     columns = []
     for column in cursor.description or []:
         name = TYPE_NAMES.get(column.type_code, "varchar")
@@ -193,7 +195,7 @@ def _result(cursor: psycopg.RawCursor) -> Result:
         )
     kinds = [column.type_code for column in cursor.description or []]
     size, rows = 0, []
-    for row in range(raw.ntuples if raw else 0):
+    for row in range(raw.ntuples):
         cells = []
         for position, kind in enumerate(kinds):
             data = raw.get_value(row, position)

@@ -98,7 +98,8 @@ class Reader:
 
     def bracketed(self) -> str:
         """The text up to the closing bracket, the opening one being taken already."""
-        depth, parts = 1, []
+        depth = 1
+        parts: list[str] = []
         while True:
             token = self.take()
             depth += (token.text == "(") - (token.text == ")")

@@ -110,7 +110,7 @@ def secret_login(account: str, region: str, secret_id: str) -> Login:
     from moto.secretsmanager.models import secretsmanager_backends
 
     try:
-        found = secretsmanager_backends[account][region].get_secret_value(secret_id, None, None)
+        found = secretsmanager_backends[account][region].get_secret_value(secret_id, "", "")
     except Exception:
         raise AwsError("ValidationException", f"Secrets Manager can't find the specified secret: {secret_id}") from None
     try:

@@ -102,7 +102,24 @@ def seed_aws(seed: Seed, accounts: Accounts, places: dict[str, str]) -> dict[str
         glue.create_crawler(crawler["name"], crawler["role"], crawler["database"], "", targets, "", [], crawler.get("table_prefix", ""),
                             {"UpdateBehavior": "UPDATE_IN_DATABASE", "DeleteBehavior": "DEPRECATE_IN_DATABASE"},
                             {"RecrawlBehavior": "CRAWL_EVERYTHING"}, {"CrawlerLineageSettings": "DISABLE"}, "", "", {})
+    _seed_clusters(seed)
     return _seed_secrets(seed, places)
+
+
+def _seed_clusters(seed: Seed) -> None:
+    """The clusters in moto too, so that they can be described, paused and resumed."""
+    from moto.redshift.models import redshift_backends
+
+    redshift = seed.redshift
+    for name in redshift.get("clusters", []):
+        redshift_backends[seed.account][seed.region].create_cluster(
+            cluster_identifier=name, node_type="ra3.large", master_username=redshift["user"], master_user_password=redshift["password"],
+            db_name=redshift["database"], cluster_type="single-node", cluster_security_groups=[], vpc_security_group_ids=[],
+            cluster_subnet_group_name=None, availability_zone=f"{seed.region}a", preferred_maintenance_window="Mon:03:00-Mon:03:30",
+            cluster_parameter_group_name="default.redshift-1.0", automated_snapshot_retention_period="1", port="5439",
+            cluster_version="1.0", allow_version_upgrade=True, number_of_nodes="1", publicly_accessible=False, encrypted=False,
+            region_name=seed.region,
+        )
 
 
 def _grant(seed: Seed, entry: dict[str, Any]) -> Grant:

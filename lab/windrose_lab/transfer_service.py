@@ -25,6 +25,11 @@ from windrose_lab.redshift_transfer import Credentials, Transfer, TransferError,
 NOT_EMPTY = ("Specified unload destination on S3 is not empty. Consider using a different bucket / prefix, manually removing the "
              "target files in S3, or using the ALLOWOVERWRITE option.")
 
+SUFFIXES = {"gzip": ".gz", "bzip2": ".bz2"}
+COMPRESS: dict[str, Callable[[bytes], bytes]] = {"gzip": gzip.compress, "bzip2": bz2.compress}
+DECOMPRESS: dict[str, Callable[[bytes], bytes]] = {"gzip": gzip.decompress, "bzip2": bz2.decompress}
+ANSWER_SECONDS = 60.0
+
 
 def s3_error(error: AwsError) -> TransferError:
     return TransferError(f"S3ServiceException:{error.message},Status {error.status},Error {error.code},Rid LAB0000000000000,CanRetry 1")
@@ -72,7 +77,11 @@ class TransferService:
         waiting = self._spool / f"{question_id}.writing"
         waiting.write_text(json.dumps(answer))
         waiting.chmod(0o644)
-        waiting.rename(self._spool / f"{question_id}.answer")
+        answer_file = waiting.rename(self._spool / f"{question_id}.answer")
+        # PostgreSQL cannot remove a file, so the lab does, long after it was read.
+        timer = threading.Timer(ANSWER_SECONDS, answer_file.unlink, kwargs={"missing_ok": True})
+        timer.daemon = True
+        timer.start()
 
     def _principal(self, credentials: Credentials) -> Principal:
         if credentials.access_key:
@@ -116,8 +125,8 @@ class TransferService:
             for found in objects.list_objects(bucket, prefix):
                 objects.delete(bucket, found.key)
         name = prefix + ("0000_part_00" if transfer.parallel else "000")
-        name += f".{transfer.extension.lstrip('.')}" if transfer.extension else {"gzip": ".gz", "bzip2": ".bz2"}.get(transfer.compression or "", "")
-        packed = {"gzip": gzip.compress, "bzip2": bz2.compress}.get(transfer.compression or "", bytes)(data)
+        name += f".{transfer.extension.lstrip('.')}" if transfer.extension else SUFFIXES.get(transfer.compression or "", "")
+        packed = COMPRESS[transfer.compression](data) if transfer.compression else data
         objects.write(bucket, name, packed)
         if transfer.manifest:
             entry: dict[str, Any] = {"url": f"s3://{bucket}/{name}"}
@@ -207,7 +216,7 @@ def unescape(data: bytes) -> bytes:
 def loadable(data: bytes, transfer: Transfer) -> bytes:
     """An object's lines as PostgreSQL's COPY wants them: unpacked, without header, ending in a newline."""
     try:
-        data = {"gzip": gzip.decompress, "bzip2": bz2.decompress}.get(transfer.compression or "", bytes)(data)
+        data = DECOMPRESS[transfer.compression](data) if transfer.compression else data
     except OSError:
         raise TransferError(f"The object is not {transfer.compression} data; leave out {str(transfer.compression).upper()}.") from None
     data = data.replace(b"\r\n", b"\n")

@@ -1,6 +1,6 @@
 """Loads the day's product files from S3 into Redshift's table `products`.
 
-Arguments: --source_path (s3://bucket/prefix of the files), --secret_id (the Redshift secret), --table, --iam_role (for COPY).
+Arguments: --source (s3://bucket/prefix of the files), --secret_id (the Redshift secret), --table, --iam_role (for COPY).
 All have defaults, so the job also runs without arguments and then loads every file there is.
 """
 
@@ -13,7 +13,7 @@ from awsglue.job import Job
 from awsglue.utils import getResolvedOptions
 
 DEFAULTS = {
-    "source_path": "s3://sample-inp-bucket-etl-demo/products/",
+    "source": "s3://sample-inp-bucket-etl-demo/products/",
     "secret_id": "redshift/demo",
     "table": "products",
     "iam_role": "arn:aws:iam::123456789012:role/service-role/AmazonRedshift-lab",
@@ -26,13 +26,13 @@ def main():
     job = Job()
     job.init(options["JOB_NAME"], options)
     secret = json.loads(boto3.client("secretsmanager").get_secret_value(SecretId=options["secret_id"])["SecretString"])
-    print(f"Loading {options['source_path']} into {options['table']}")
+    print(f"Loading {options['source']} into {options['table']}")
     with psycopg.connect(
         host=secret["host"], port=secret["port"], user=secret["username"], password=secret["password"], dbname=secret["dbname"]
     ) as connection:
         # One transaction: a run that is repeated leaves the same rows.
         connection.execute(f"DELETE FROM {options['table']}")
-        connection.execute(f"COPY {options['table']} FROM '{options['source_path']}' IAM_ROLE '{options['iam_role']}' CSV IGNOREHEADER 1")
+        connection.execute(f"COPY {options['table']} FROM '{options['source']}' IAM_ROLE '{options['iam_role']}' CSV IGNOREHEADER 1")
         (rows,) = connection.execute(f"SELECT count(*) FROM {options['table']}").fetchone()
     print(f"Loaded {rows} rows")
     job.commit()
