@@ -7,6 +7,11 @@ mod fixture;
 
 mod between_processes;
 mod commit;
+mod dags;
+mod records;
+mod runs;
+mod settings;
+mod values;
 
 /// Runs each scenario once per database.
 macro_rules! on_both_databases {
