@@ -14,11 +14,14 @@ use super::suggest::nearest;
 use super::values::json_of;
 use crate::catalog::{Catalog, OperatorKind, ParameterProblem, ProblemKind};
 
+/// Every default is tried with every operator of the file.
+const MAX_DEFAULTS: usize = 1_000;
+
 /// The defaults of a file.
 pub(super) struct DefaultArgs<'d> {
     pub(super) table: Option<&'d DeTable<'d>>,
     for_operators: Vec<OperatorDefault>,
-    taken_by: HashMap<(String, usize), bool>,
+    taken_by: HashMap<String, Vec<usize>>,
 }
 
 /// A default that is no field of every task, so that it is an operator's parameter.
@@ -32,6 +35,11 @@ struct OperatorDefault {
 pub(super) fn read_default_args<'d>(fields: &Fields<'d>, reporter: &mut Reporter<'_>) -> DefaultArgs<'d> {
     let table = fields.table("defaults", reporter);
     let mut for_operators = Vec::new();
+    if table.is_some_and(|table| table.len() > MAX_DEFAULTS) {
+        let message = format!("'defaults' has more than {MAX_DEFAULTS} fields");
+        reporter.add(Finding::error(fields.span("defaults"), message));
+        return DefaultArgs { table: None, for_operators, taken_by: HashMap::new() };
+    }
     for (key, node) in table.into_iter().flatten() {
         let name = key.get_ref().as_ref();
         let span = Span::from(key.span());
@@ -56,25 +64,22 @@ impl DefaultArgs<'_> {
         operator: &str,
         kind: OperatorKind,
         catalog: &dyn Catalog,
-    ) -> Vec<(String, Value)> {
-        let mut taken = Vec::new();
-        for (index, default) in self.for_operators.iter().enumerate() {
-            if kind == OperatorKind::Sensor && SENSOR_FIELDS.contains(&default.key.as_str()) {
-                continue;
-            }
-            let takes =
-                self.taken_by.entry((operator.to_owned(), index)).or_insert_with(|| takes(catalog, operator, default));
-            if *takes {
-                taken.push((default.key.clone(), default.value.clone()));
-            }
+    ) -> impl Iterator<Item = (&str, &Value)> {
+        if !self.taken_by.contains_key(operator) {
+            let takes = |default: &OperatorDefault| {
+                let is_sensor_field = kind == OperatorKind::Sensor && SENSOR_FIELDS.contains(&default.key.as_str());
+                !is_sensor_field && takes(catalog, operator, default)
+            };
+            let taken = (0..self.for_operators.len()).filter(|&index| takes(&self.for_operators[index])).collect();
+            self.taken_by.insert(operator.to_owned(), taken);
         }
-        taken
+        let taken = self.taken_by.get(operator).into_iter().flatten();
+        taken.map(|&index| (self.for_operators[index].key.as_str(), &self.for_operators[index].value))
     }
 
     /// Reports the defaults that no operator at all could take.
     pub(super) fn refuse_unknown(&self, catalog: &dyn Catalog, reporter: &mut Reporter<'_>) {
-        let taken: HashSet<usize> =
-            self.taken_by.iter().filter(|(_, takes)| **takes).map(|((_, index), _)| *index).collect();
+        let taken: HashSet<usize> = self.taken_by.values().flatten().copied().collect();
         for (index, default) in self.for_operators.iter().enumerate() {
             if taken.contains(&index) || SENSOR_FIELDS.contains(&default.key.as_str()) || reporter.is_full() {
                 continue;

@@ -3,8 +3,10 @@
 use std::fmt;
 use std::sync::Arc;
 
-use miette::{GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource};
+use miette::{GraphicalReportHandler, GraphicalTheme, LabeledSpan};
 use serde::{Serialize, Serializer};
+
+use super::excerpt::Excerpt;
 
 /// How much it matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -70,11 +72,11 @@ impl Diagnostics {
     pub fn render(&self, colour: bool) -> String {
         let theme = if colour { GraphicalTheme::unicode() } else { GraphicalTheme::none() };
         let handler = GraphicalReportHandler::new_themed(theme).with_width(120).with_links(false).with_context_lines(1);
-        let source = NamedSource::new(&self.file, Arc::clone(&self.text));
         let mut report = String::new();
         for diagnostic in &self.found {
+            let drawn = Drawn { diagnostic, excerpt: Excerpt::of(diagnostic, &self.text) };
             // Writing to a String cannot fail, and a report that could not be drawn must not hide the others.
-            if handler.render_report(&mut report, &Drawn { diagnostic, source: &source }).is_err() {
+            if handler.render_report(&mut report, &drawn).is_err() {
                 report.push_str(&diagnostic.to_string());
             }
             report.push('\n');
@@ -138,7 +140,7 @@ impl fmt::Display for Diagnostic {
 /// A diagnostic with its source, in the form miette draws.
 struct Drawn<'a> {
     diagnostic: &'a Diagnostic,
-    source: &'a NamedSource<Arc<str>>,
+    excerpt: Excerpt,
 }
 
 impl fmt::Display for Drawn<'_> {
@@ -168,11 +170,11 @@ impl miette::Diagnostic for Drawn<'_> {
     }
 
     fn source_code(&self) -> Option<&dyn miette::SourceCode> {
-        Some(self.source)
+        Some(&self.excerpt)
     }
 
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
-        let (offset, length) = self.diagnostic.place;
+        let (offset, length) = self.excerpt.mark;
         Some(Box::new(std::iter::once(LabeledSpan::new(self.diagnostic.label.clone(), offset, length))))
     }
 }

@@ -1,6 +1,6 @@
 //! What is allowed but rarely meant.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
 use std::time::Duration;
 
@@ -80,12 +80,11 @@ impl<'a> File<'a> {
                 "'end_date' is before 'start_date': there will be no run",
             ));
         }
-        for group in dag.groups.keys() {
-            let inside = |task: &Task| task.group.as_ref().is_some_and(|own| is_within(own, group));
-            if !dag.tasks.iter().any(inside) {
-                let message = format!("the group '{group}' has no tasks, so links to it link nothing");
-                reporter.add(Finding::warning(self.key_span("groups", group), message));
-            }
+        let used: HashSet<&str> =
+            dag.tasks.iter().filter_map(|task| task.group.as_deref()).flat_map(outwards).collect();
+        for group in dag.groups.keys().filter(|group| !used.contains(group.as_str())) {
+            let message = format!("the group '{group}' has no tasks, so links to it link nothing");
+            reporter.add(Finding::warning(self.key_span("groups", group), message));
         }
     }
 
@@ -195,16 +194,17 @@ impl<'a> File<'a> {
     fn check_chains(&self, reporter: &mut Reporter<'_>) {
         let fields = Fields::of(self.root);
         let links = super::chain::read_chains(&fields, reporter);
-        let mut groups_so_far: Vec<(&str, Span)> = Vec::new();
+        let mut linked_groups: HashMap<&str, Span> = HashMap::new();
         for link in &links {
             for word in [&link.from, &link.to] {
                 if let Some(group) = self.dag.groups.get(&word.text) {
-                    groups_so_far.push((&group.id, word.span));
+                    linked_groups.entry(&group.id).or_insert(word.span);
                 }
             }
             let group_of = |id: &str| self.dag.position(id).and_then(|task| self.dag.tasks[task].group.as_deref());
             let (Some(from), Some(to)) = (group_of(&link.from.text), group_of(&link.to.text)) else { continue };
-            if let Some((group, span)) = groups_so_far.iter().find(|(id, _)| is_within(from, id) && is_within(to, id)) {
+            let around_both = outwards(from).filter(|group| outwards(to).any(|other| other == *group));
+            for (group, span) in around_both.filter_map(|group| linked_groups.get_key_value(group)) {
                 let message =
                     format!("the group '{group}' is linked before a link within it, which does not count then");
                 let finding = Finding::warning(*span, message);
@@ -227,8 +227,9 @@ impl<'a> File<'a> {
     }
 }
 
-fn is_within(group: &str, outer: &str) -> bool {
-    group.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+/// A group's id and those of the groups around it.
+fn outwards(group: &str) -> impl Iterator<Item = &str> {
+    std::iter::successors(Some(group), |group| group.rsplit_once('.').map(|(outer, _)| outer))
 }
 
 fn each_text(value: &Value, visit: &mut impl FnMut(&str)) {

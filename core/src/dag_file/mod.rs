@@ -2,8 +2,9 @@
 //!
 //! [`parse`] finds errors, [`lint`] finds what is allowed but rarely meant. Nothing here does I/O, and no input panics.
 //! Bounds that a file must keep: at most 1 MiB of text ([`MAX_BYTES`]), 80 levels of nesting (the TOML parser's own
-//! limit), 100,000 tasks ([`MAX_TASKS`]), a million edges ([`MAX_EDGES`]), ids of 250 and tags of 100 characters,
-//! durations of a hundred years ([`MAX_DURATION`]). Of one file at most 200 findings are listed ([`MAX_DIAGNOSTICS`]).
+//! limit), 100,000 tasks ([`MAX_TASKS`]), 1,000 fields in `[defaults]`, a million edges ([`MAX_EDGES`]), ids of 250 and
+//! tags of 100 characters, durations of a hundred years ([`MAX_DURATION`]). Of one file at most 200 findings are listed
+//! ([`MAX_DIAGNOSTICS`]).
 
 mod canonical;
 mod chain;
@@ -14,6 +15,7 @@ mod default_args;
 mod diagnostics;
 mod duration;
 mod edges;
+mod excerpt;
 mod group_ends;
 mod groups;
 mod ids;
@@ -170,6 +172,7 @@ fn read_tasks<'d>(
 ) -> Vec<DeclaredTask> {
     let default_args = default_args::read_default_args(fields, reporter);
     let mut reader = TaskReader::new(catalog, defaults, default_args);
+    reader.check_defaults(reporter);
     let Some(table) = fields.table("tasks", reporter) else { return Vec::new() };
     if table.len() > MAX_TASKS {
         let message = format!("the DAG has {} tasks; at most {MAX_TASKS} are allowed", table.len());

@@ -36,7 +36,9 @@ impl<'d> OperatorTable<'d, '_> {
             }
         }
         for (key, value) in defaults.for_operator(self.operator, self.kind, catalog) {
-            parameters.entry(key).or_insert(value);
+            if !parameters.contains_key(key) {
+                parameters.insert(key.to_owned(), value.clone());
+            }
         }
         let fields = Fields::with_fallback(self.table, defaults.table);
         for problem in catalog.check(self.operator, &parameters) {

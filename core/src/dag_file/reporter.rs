@@ -97,8 +97,10 @@ impl<'s> Reporter<'s> {
         }
         let text = &self.source.text;
         let start = text.floor_char_boundary(finding.span.start as usize);
-        let end = text.floor_char_boundary(finding.span.end as usize).max(start);
         let line = self.line_starts.partition_point(|&at| at <= start);
+        // Of a value over several lines the first is marked.
+        let line_end = text[start..].find('\n').map_or(text.len(), |length| start + length);
+        let end = text.floor_char_boundary(finding.span.end as usize).clamp(start, line_end);
         let column = text[self.line_starts[line - 1]..start].chars().count() + 1;
         self.found.push(Diagnostic {
             severity: finding.severity,
@@ -110,6 +112,26 @@ impl<'s> Reporter<'s> {
             help: finding.help,
             place: (start, end - start),
         });
+    }
+
+    /// A line of a text over several lines, from 1; the whole of any other text.
+    pub(super) fn line_of_text(&self, span: Span, line: usize) -> Span {
+        let start = span.start as usize;
+        let Some(raw) = self.source.text.get(start..span.end as usize) else { return span };
+        let body = raw.strip_prefix("\"\"\"").or_else(|| raw.strip_prefix("'''"));
+        // A backslash at the end of a line joins it with the next, and then lines of the text are not lines of the file.
+        let Some(body) = body.filter(|_| !raw.contains("\\\n") && !raw.contains("\\\r")) else { return span };
+        let skipped = usize::from(body.starts_with('\n') || body.starts_with("\r\n"));
+        let mut offset = 0;
+        for (index, text) in raw.split_inclusive('\n').enumerate() {
+            if index + 1 == line + skipped {
+                let shown = text.trim();
+                let at = start + offset + text.find(shown).unwrap_or(0);
+                return Span::from(at..at + shown.len());
+            }
+            offset += text.len();
+        }
+        span
     }
 
     /// True once there is no room for more: no work is worth doing for a better message.

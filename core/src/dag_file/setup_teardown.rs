@@ -9,6 +9,9 @@ use crate::trigger_rule::TriggerRule;
 
 /// Whatever a teardown lists is a setup.
 pub(super) fn mark_listed_setups(tasks: &mut [DeclaredTask], reporter: &mut Reporter<'_>) {
+    if tasks.iter().all(|declared| declared.setups.is_empty()) {
+        return;
+    }
     let positions: HashMap<String, usize> =
         tasks.iter().enumerate().map(|(position, declared)| (declared.task.id.to_string(), position)).collect();
     for index in 0..tasks.len() {

@@ -51,6 +51,14 @@ impl<'d, 'c> TaskReader<'d, 'c> {
         Self { catalog, defaults, default_args, operator_kinds: HashMap::new() }
     }
 
+    /// Finds mistakes in `[defaults]` that no task would show because all of them say otherwise.
+    pub(super) fn check_defaults(&self, reporter: &mut Reporter<'_>) {
+        if let Some(table) = self.default_args.table {
+            let mut nobody = Task::new(TaskId::from(""), "", OperatorKind::Work);
+            self.read_common_fields(&mut nobody, &Fields::of(table), reporter);
+        }
+    }
+
     /// The task of one table; `None` if it has no usable id or is no table.
     pub(super) fn read(
         &mut self,

@@ -12,9 +12,10 @@ use super::values::Node;
 pub(super) fn check_templates(field: &str, node: &Node<'_>, reporter: &mut Reporter<'_>) {
     match node.get_ref() {
         DeValue::String(text) => {
-            if let Err(why) = check_syntax(text) {
+            if let Err((line, why)) = check_syntax(text) {
                 let message = format!("the template in '{field}' has a mistake: {why}");
-                reporter.add(Finding::error(node.span(), message));
+                let place = reporter.line_of_text(node.span().into(), line);
+                reporter.add(Finding::error(place, message));
             }
         }
         DeValue::Array(items) => items.iter().for_each(|item| check_templates(field, item, reporter)),
@@ -23,15 +24,15 @@ pub(super) fn check_templates(field: &str, node: &Node<'_>, reporter: &mut Repor
     }
 }
 
-fn check_syntax(text: &str) -> Result<(), String> {
+/// The line and what is wrong there.
+fn check_syntax(text: &str) -> Result<(), (usize, String)> {
     static PARSER: OnceLock<Environment<'static>> = OnceLock::new();
     if !["{{", "{%", "{#"].iter().any(|mark| text.contains(mark)) {
         return Ok(());
     }
     let parser = PARSER.get_or_init(Environment::new);
-    parser.template_from_str(text).map(|_| ()).map_err(|why| match (why.detail(), why.line()) {
-        (Some(detail), Some(line)) if line > 1 => format!("{detail} (line {line} of the template)"),
-        (Some(detail), _) => detail.to_owned(),
-        (None, _) => why.kind().to_string(),
+    parser.template_from_str(text).map(|_| ()).map_err(|why| {
+        let what = why.detail().map_or_else(|| why.kind().to_string(), str::to_owned);
+        (why.line().unwrap_or(1), what)
     })
 }

@@ -67,6 +67,12 @@ fn a_bad_default_is_told_once() {
 }
 
 #[test]
+fn a_bad_default_is_told_even_if_no_task_shows_it() {
+    let text = "[defaults]\nretries = 'x'\n[tasks.a]\noperator = 'empty'\nretries = 1\n";
+    assert_eq!(messages(text), ["2: 'retries' must be a whole number, not a string"]);
+}
+
+#[test]
 fn the_configuration_speaks_where_the_file_is_silent() {
     let defaults = Defaults {
         timezone: chrono_tz::Tz::Asia__Tokyo,

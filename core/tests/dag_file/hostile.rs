@@ -52,6 +52,15 @@ fn a_file_that_is_too_long_is_not_read() {
 }
 
 #[test]
+fn a_file_on_one_line_is_reported_in_short_lines() {
+    let tasks: Vec<String> = (0..20_000).map(|index| format!("\"ä{index}\" = {{ operator = 'x' }}")).collect();
+    let found = read(&format!("tasks = {{ {} }}", tasks.join(", "))).unwrap_err();
+    let report = found.render(false);
+    assert!(report.contains("there is no operator 'x'"));
+    assert!(report.lines().all(|line| line.chars().count() < 400));
+}
+
+#[test]
 fn deep_nesting_is_refused() {
     assert!(read(&format!("vars.a = {}{}", "[".repeat(5_000), "]".repeat(5_000))).is_err());
     assert!(read(&format!("vars.a = {}", "{ a = ".repeat(5_000))).is_err());
