@@ -12,6 +12,7 @@ use windrose_core::dag::SensorSettings;
 use windrose_core::ids::{AttemptId, DagId, RunId, TaskInstanceKey};
 pub use windrose_core::log_line::{LogLevel, LogSource};
 use windrose_core::outcome::XCom;
+use windrose_core::run_state::RunType;
 use windrose_core::time::Timestamp;
 
 use crate::error::TaskError;
@@ -33,6 +34,10 @@ pub struct TaskInfo {
     pub max_tries: u32,
     /// How often the task instance was cleared: checkpoints of older generations do not count.
     pub generation: u32,
+    /// Why the run exists.
+    pub run_type: RunType,
+    /// When the run after this one is due, if the schedule has one.
+    pub next_run_after: Option<Timestamp>,
     /// Makes templates yield values.
     pub render_native: bool,
     /// The folder of the DAG file, where scripts are found.

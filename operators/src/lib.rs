@@ -6,11 +6,16 @@
 pub mod aws;
 pub mod catalog;
 pub mod context;
+pub mod dag_files;
 pub mod error;
+pub mod local;
 pub mod operator;
 pub mod poll_patience;
+pub mod process;
+pub mod python;
 pub mod registry;
 pub mod remote_job;
+pub mod secrets;
 pub mod sensor;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;

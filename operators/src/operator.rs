@@ -179,11 +179,45 @@ impl OperatorEntry {
         })
     }
 
+    /// Endings of file names that a templated parameter may hold instead of its text (Airflow's `template_ext`):
+    /// `[".sql"]`. Marked `x-template-file` in the schema.
+    pub fn template_files(&self, field: &str) -> impl Iterator<Item = &str> {
+        let marked = self.schema()["properties"][field]["x-template-file"].as_array();
+        marked.into_iter().flatten().filter_map(Value::as_str)
+    }
+
     /// Makes the operator from rendered parameters.
     ///
     /// # Errors
     /// A sentence that says what is wrong and what is expected.
-    pub fn build(&self, params: Map<String, Value>) -> Result<Runnable, String> {
+    pub fn build(&self, mut params: Map<String, Value>) -> Result<Runnable, String> {
+        for (name, value) in &mut params {
+            retype(&self.schema()["properties"][name.as_str()]["type"], value);
+        }
         (self.build)(params)
+    }
+}
+
+/// A template renders to text; where the parameter is a number or a truth value, the text is read as one.
+fn retype(wanted: &Value, value: &mut Value) {
+    let Value::String(text) = value else { return };
+    let wants = |kind: &str| wanted == kind || wanted.as_array().is_some_and(|kinds| kinds.iter().any(|k| k == kind));
+    if wants("string") {
+        return;
+    }
+    let text = text.trim();
+    let read = match text {
+        "True" | "true" => Some(Value::Bool(true)),
+        "False" | "false" => Some(Value::Bool(false)),
+        "None" | "null" if wants("null") => Some(Value::Null),
+        _ => serde_json::from_str::<serde_json::Number>(text).ok().map(Value::Number),
+    };
+    let fits = |read: &Value| match read {
+        Value::Bool(_) => wants("boolean"),
+        Value::Number(_) => wants("integer") || wants("number"),
+        _ => true,
+    };
+    if let Some(read) = read.filter(fits) {
+        *value = read;
     }
 }

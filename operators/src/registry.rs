@@ -2,11 +2,23 @@
 
 use std::sync::LazyLock;
 
+use crate::aws::s3_key_sensor::S3KeySensorParameters;
+use crate::local::{bash::Bash, branch::Branch, empty::Empty, latest_only::LatestOnly, short_circuit::ShortCircuit};
 use crate::operator::OperatorEntry;
+use crate::python::Python;
 
 /// Every operator.
-pub static REGISTRY: LazyLock<Vec<OperatorEntry>> =
-    LazyLock::new(|| vec![OperatorEntry::of::<crate::aws::s3_key_sensor::S3KeySensorParameters>()]);
+pub static REGISTRY: LazyLock<Vec<OperatorEntry>> = LazyLock::new(|| {
+    vec![
+        OperatorEntry::of::<Bash>(),
+        OperatorEntry::of::<Branch>(),
+        OperatorEntry::of::<Empty>(),
+        OperatorEntry::of::<LatestOnly>(),
+        OperatorEntry::of::<Python>(),
+        OperatorEntry::of::<S3KeySensorParameters>(),
+        OperatorEntry::of::<ShortCircuit>(),
+    ]
+});
 
 /// The operator with this name.
 #[must_use]

@@ -15,6 +15,7 @@ use windrose_core::connection::Connection;
 use windrose_core::dag::{SensorMode, SensorSettings};
 use windrose_core::ids::{AttemptId, RunKey, TaskInstanceKey};
 use windrose_core::outcome::XCom;
+use windrose_core::run_state::RunType;
 use windrose_core::time::Timestamp;
 
 use crate::context::{LogLevel, LogSource, TaskContext, TaskInfo, TaskServices};
@@ -216,6 +217,8 @@ impl TestTask {
             try_number: 1,
             max_tries: 1,
             generation: 0,
+            run_type: RunType::Manual,
+            next_run_after: None,
             render_native: false,
             dag_folder: folder.path().to_owned(),
             env: indexmap::IndexMap::new(),

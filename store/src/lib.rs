@@ -24,6 +24,8 @@ mod prune;
 mod report;
 mod row_id;
 mod tables;
+pub mod task_log;
+mod task_log_writer;
 
 use std::sync::Arc;
 

@@ -86,4 +86,7 @@ pub trait WorkerPort: Send + Sync {
 
     /// A variable of the metadata database, decrypted.
     async fn stored_variable(&self, key: &str) -> Result<Option<String>, PortError>;
+
+    /// Keeps the operator's parameters as rendered, secrets masked, for people to look at. Losing them harms nothing.
+    fn rendered(&self, _attempt: AttemptId, _fields: Value) {}
 }
