@@ -1,0 +1,15 @@
+//! Dates, times and spans of time, as Python's `datetime` and pendulum have them.
+
+mod calendar;
+mod date;
+mod datetime;
+mod datetime_methods;
+mod delta;
+mod pendulum_format;
+mod strftime;
+mod strptime;
+
+pub(super) use date::DateValue;
+pub(super) use datetime::{DateTimeValue, Zone};
+pub(super) use delta::DeltaValue;
+pub(super) use strptime::{parse_iso, strptime};
