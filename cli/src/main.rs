@@ -1,2 +1,22 @@
-//! The windrose binary.
-fn main() {}
+//! The binary `windrose`: one file per command in `cmd`, composed here.
+
+mod args;
+mod cmd;
+mod config;
+mod database;
+mod output;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+fn main() -> ExitCode {
+    let args = args::Args::parse();
+    match cmd::run(args) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("windrose: {}", output::sentence(&error));
+            ExitCode::FAILURE
+        }
+    }
+}

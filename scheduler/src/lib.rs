@@ -1,1 +1,70 @@
-//! Windrose scheduler.
+//! The scheduler: the one loop that feeds the engine, commits what it decides, and only then tells anyone.
+//!
+//! [`drive`] is the loop. It owns all machines of running runs; the database holds what was committed, and a restart reads
+//! it into the same machines. What happens inside the process reaches it through [`Handle`]; what people want reaches it
+//! as rows (commands, paused flags, pools) and a wake-up.
+
+mod commands;
+mod dag_folder;
+mod dag_set;
+mod drive;
+mod error;
+mod handle;
+mod new_runs;
+mod outbox;
+mod restore;
+mod runs;
+mod turn;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+use windrose_core::catalog::Catalog;
+use windrose_core::dag_file::Defaults;
+use windrose_core::time::Clock;
+use windrose_store::Store;
+
+pub use dag_folder::{DagFolder, FileChange, FolderWatch};
+pub use error::SchedulerError;
+pub use commands::Command;
+pub use handle::{Cancellation, Handle, Stopped, Taken};
+
+/// How a scheduler is to work.
+pub struct Options {
+    /// The folder of DAG files.
+    pub dags: PathBuf,
+    /// What DAG files are checked against.
+    pub catalog: Arc<dyn Catalog>,
+    /// What a DAG has if its file says nothing.
+    pub defaults: Defaults,
+    /// How many attempts may hold a slot at once, over all pools.
+    pub parallelism: usize,
+}
+
+/// A scheduler that has loaded everything and is ready to run.
+pub struct Scheduler {
+    driver: drive::Driver,
+}
+
+impl Scheduler {
+    /// Loads the DAG files and the runs that were under way, and makes the first decisions.
+    ///
+    /// The caller holds the database's standalone lock: attempts that the database says are running count as lost.
+    ///
+    /// # Errors
+    /// If the folder cannot be read or the database refuses. A broken DAG file is no error here.
+    pub async fn load(store: Store, clock: Arc<dyn Clock>, options: Options) -> Result<(Self, Handle), SchedulerError> {
+        let (handle, desk) = handle::connect();
+        let driver = drive::Driver::load(store, clock, options, desk).await?;
+        Ok((Self { driver }, handle))
+    }
+
+    /// Schedules until it is told to stop.
+    ///
+    /// # Errors
+    /// If the database refuses for good; while it is away the scheduler waits.
+    pub async fn run(self, stop: CancellationToken) -> Result<(), SchedulerError> {
+        self.driver.run(stop).await
+    }
+}

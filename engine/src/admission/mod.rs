@@ -131,6 +131,11 @@ impl Admission {
         self.pools.remove(name);
     }
 
+    /// Removes every pool whose name is not to be kept.
+    pub fn retain_pools(&mut self, keep: impl Fn(&str) -> bool) {
+        self.pools.retain(|name, _| keep(name));
+    }
+
     /// Keeps candidates of a DAG out, or lets them in again.
     pub fn set_paused(&mut self, dag: &DagId, paused: bool) {
         let changed = if paused { self.paused.insert(dag.clone()) } else { self.paused.remove(dag) };

@@ -1,0 +1,157 @@
+//! The configuration: `windrose.toml`, overridden by environment variables, overridden by the command line.
+//!
+//! An environment variable is `WINDROSE__` and the path of the key, with `__` between its parts:
+//! `WINDROSE__WEB__BIND=127.0.0.1:9000`. Unknown keys are refused wherever they stand.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use figment::Figment;
+use figment::providers::{Env, Format as _, Serialized, Toml};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+/// The file that is read if no other is named.
+pub(crate) const FILE: &str = "windrose.toml";
+
+/// Everything that can be configured.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Config {
+    /// Where the metadata lives: `sqlite:PATH` or `postgres://user:password@host/database`. Default: a SQLite file in
+    /// the data folder.
+    pub database: Option<String>,
+    /// The folder for the database, task logs, the encryption key and caches.
+    pub data: PathBuf,
+    /// The folder with DAG files.
+    pub dags: PathBuf,
+    /// Base64 of the 32 bytes with which connections and variables are encrypted; several, separated by commas, for
+    /// rotation (the first encrypts). Default: the file `key` in the data folder, made at the first start.
+    pub encryption_key: Option<String>,
+    /// What is logged: `info`, `debug`, `windrose_scheduler=debug,info`.
+    pub log: String,
+    /// How DAG files are read.
+    pub dag_defaults: DagDefaults,
+    /// Scheduling.
+    pub scheduler: SchedulerConfig,
+    /// Running tasks.
+    pub worker: WorkerConfig,
+    /// The web server.
+    pub web: WebConfig,
+    /// Where connections and variables come from, before the environment and the metadata database.
+    pub secrets: SecretsConfig,
+}
+
+/// What a DAG has if its file says nothing.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct DagDefaults {
+    /// New DAGs start paused (Airflow's `dags_are_paused_at_creation`).
+    pub paused_at_creation: bool,
+    /// The zone of DAGs that name none.
+    pub timezone: String,
+    /// Cron strings mean `CronDataIntervalTimetable`.
+    pub create_cron_data_intervals: bool,
+    /// `every` means `DeltaDataIntervalTimetable`.
+    pub create_delta_data_intervals: bool,
+}
+
+/// Scheduling.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SchedulerConfig {
+    /// How many attempts may hold a slot at once, over all pools (Airflow's `parallelism`).
+    pub parallelism: u32,
+}
+
+/// Running tasks.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct WorkerConfig {
+    /// How many processes tasks may have at once; waiting needs none.
+    pub processes: usize,
+    /// How long a process has between TERM and KILL, in seconds.
+    pub grace_seconds: u64,
+}
+
+/// The web server.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct WebConfig {
+    /// The address it listens on.
+    pub bind: SocketAddr,
+}
+
+/// Where connections and variables come from.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SecretsConfig {
+    /// Asked in this order.
+    pub backends: Vec<BackendConfig>,
+    /// How long an answer is kept, in seconds.
+    pub cache_seconds: u64,
+}
+
+/// One secrets backend.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct BackendConfig {
+    /// `aws_secrets_manager`, or Airflow's class path of it.
+    pub backend: String,
+    /// Airflow's `backend_kwargs`.
+    #[serde(default)]
+    pub kwargs: Map<String, Value>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            database: None,
+            data: ".windrose".into(),
+            dags: "dags".into(),
+            encryption_key: None,
+            log: "info".into(),
+            dag_defaults: DagDefaults {
+                paused_at_creation: true,
+                timezone: "UTC".into(),
+                create_cron_data_intervals: false,
+                create_delta_data_intervals: false,
+            },
+            scheduler: SchedulerConfig { parallelism: 128 },
+            worker: WorkerConfig { processes: 32, grace_seconds: 10 },
+            web: WebConfig { bind: SocketAddr::from(([127, 0, 0, 1], 8080)) },
+            secrets: SecretsConfig { backends: Vec::new(), cache_seconds: 60 },
+        }
+    }
+}
+
+impl Config {
+    /// Reads `file`, or `windrose.toml` in this folder if there is one, and the environment.
+    pub(crate) fn load(file: Option<&Path>) -> Result<Self> {
+        let path = file.unwrap_or(Path::new(FILE));
+        if file.is_some() && !path.exists() {
+            anyhow::bail!("there is no configuration file {}", path.display());
+        }
+        Figment::from(Serialized::defaults(Self::default()))
+            .merge(Toml::file_exact(path))
+            .merge(Env::prefixed("WINDROSE__").split("__"))
+            .extract()
+            .map_err(|e| anyhow::anyhow!("{}", one_sentence(&e)))
+            .with_context(|| format!("the configuration is wrong (from {} and WINDROSE__… variables)", path.display()))
+    }
+
+    /// The database's URL, the default filled in.
+    pub(crate) fn database_url(&self) -> String {
+        self.database.clone().unwrap_or_else(|| format!("sqlite:{}", self.data.join("windrose.db").display()))
+    }
+
+    /// Where task logs are kept.
+    pub(crate) fn log_folder(&self) -> PathBuf {
+        self.data.join("logs")
+    }
+}
+
+fn one_sentence(error: &figment::Error) -> String {
+    error.clone().into_iter().map(|e| e.to_string()).collect::<Vec<_>>().join("; ")
+}

@@ -1,0 +1,52 @@
+//! How answers are printed: tables for people, JSON for scripts, errors as one sentence.
+
+use comfy_table::{ContentArrangement, Table, presets};
+use serde::Serialize;
+
+/// The whole chain of an error in one line, repetitions left out.
+pub(crate) fn sentence(error: &anyhow::Error) -> String {
+    let mut parts: Vec<String> = Vec::new();
+    for cause in error.chain() {
+        let text = cause.to_string();
+        if !parts.iter().any(|part| part.contains(&text)) {
+            parts.push(text);
+        }
+    }
+    parts.join(": ")
+}
+
+/// A thing that has a row in a table.
+pub(crate) trait Row: Serialize {
+    /// The column heads.
+    const HEADS: &'static [&'static str];
+    /// The cells, one for each head.
+    fn cells(&self) -> Vec<String>;
+}
+
+/// Prints a list, as JSON or as a table.
+pub(crate) fn list<R: Row>(rows: &[R], json: bool) -> anyhow::Result<()> {
+    if json {
+        return object(&rows);
+    }
+    if rows.is_empty() {
+        eprintln!("none");
+        return Ok(());
+    }
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_header(R::HEADS.iter().map(|head| head.to_uppercase()));
+    for row in rows {
+        table.add_row(row.cells());
+    }
+    let text = table.to_string();
+    for line in text.lines() {
+        println!("{}", line.trim_end());
+    }
+    Ok(())
+}
+
+/// Prints anything as JSON.
+pub(crate) fn object<T: Serialize>(value: &T) -> anyhow::Result<()> {
+    println!("{}", serde_json::to_string_pretty(value)?);
+    Ok(())
+}

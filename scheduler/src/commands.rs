@@ -1,0 +1,259 @@
+//! What people want: rows of the command table, carried out in the same transaction that marks them done.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+use windrose_core::ids::{DagId, RunId, RunKey, TaskId};
+use windrose_core::run::RunFacts;
+use windrose_core::run_state::{RunState, RunType};
+use windrose_core::time::Timestamp;
+use windrose_core::timetable::{Bounds, Timetable};
+use windrose_engine::{Event, RunMachine, Selection};
+use windrose_store::{CommandDone, CommandRow, EventRow, RunWrite, StoreError};
+
+use crate::dag_set::Unusable;
+use crate::drive::Driver;
+use crate::restore::snapshots;
+
+/// A command's payload. `kind` is the word in the command's own column.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Command {
+    /// Create a run by hand.
+    Trigger {
+        /// The DAG.
+        dag_id: DagId,
+        /// The run's id, unique within the DAG.
+        run_id: RunId,
+        /// The instant it stands for.
+        logical_date: Option<Timestamp>,
+        /// Parameters.
+        #[serde(default)]
+        conf: Map<String, Value>,
+        /// A word for whoever looks at it later.
+        note: Option<String>,
+    },
+    /// Stop a run.
+    Cancel {
+        /// The DAG.
+        dag_id: DagId,
+        /// The run.
+        run_id: RunId,
+    },
+    /// Have task instances decided again.
+    Clear {
+        /// The DAG.
+        dag_id: DagId,
+        /// The run.
+        run_id: RunId,
+        /// Which tasks; none means all.
+        #[serde(default)]
+        tasks: Vec<TaskId>,
+        /// And what is downstream of them.
+        #[serde(default)]
+        downstream: bool,
+    },
+}
+
+impl Command {
+    /// The word for it in the command's own column.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Trigger { .. } => "trigger",
+            Self::Cancel { .. } => "cancel",
+            Self::Clear { .. } => "clear",
+        }
+    }
+}
+
+/// A command that cannot be carried out, as a sentence for whoever gave it.
+#[derive(Debug)]
+enum Failed {
+    Refused(String),
+    Store(StoreError),
+}
+
+impl From<StoreError> for Failed {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<Unusable> for Failed {
+    fn from(error: Unusable) -> Self {
+        match error {
+            Unusable::Store(error) => Self::Store(error),
+            Unusable::Version(message) => Self::Refused(message),
+        }
+    }
+}
+
+impl Driver {
+    /// Carries out commands, oldest first. One that cannot be carried out is done too, with the reason as its result.
+    pub(crate) async fn carry_out(&mut self, now: Timestamp, commands: &[CommandRow]) -> Result<(), StoreError> {
+        for row in commands {
+            let result = match serde_json::from_value::<Command>(row.payload.clone()) {
+                Err(error) => json!({ "error": format!("the command cannot be read: {error}") }),
+                Ok(command) => match self.obey(now, &command, &row.who).await {
+                    Ok(result) => result,
+                    Err(Failed::Refused(message)) => json!({ "error": message }),
+                    Err(Failed::Store(error)) => return Err(error),
+                },
+            };
+            let done = CommandDone { id: row.id.clone(), done_at: now, result };
+            self.runs.outbox.batch.commands_done.push(done);
+        }
+        Ok(())
+    }
+
+    async fn obey(&mut self, now: Timestamp, command: &Command, who: &str) -> Result<Value, Failed> {
+        match command {
+            Command::Trigger { dag_id, run_id, logical_date, conf, note } => {
+                self.trigger(now, dag_id, run_id, *logical_date, conf, who).await?;
+                self.log_event(now, dag_id, run_id, "triggered", who, note.clone());
+                Ok(json!({ "run_id": run_id }))
+            }
+            Command::Cancel { dag_id, run_id } => {
+                self.cancel(now, dag_id, run_id, who).await?;
+                self.log_event(now, dag_id, run_id, "cancelled", who, None);
+                Ok(json!({ "run_id": run_id }))
+            }
+            Command::Clear { dag_id, run_id, tasks, downstream } => {
+                let selection = Selection { tasks: tasks.clone(), downstream: *downstream, ..Selection::default() };
+                self.clear(now, dag_id, run_id, selection, who).await?;
+                self.log_event(now, dag_id, run_id, "cleared", who, None);
+                Ok(json!({ "run_id": run_id }))
+            }
+        }
+    }
+
+    async fn trigger(
+        &mut self,
+        now: Timestamp,
+        dag_id: &DagId,
+        run_id: &RunId,
+        logical_date: Option<Timestamp>,
+        conf: &Map<String, Value>,
+        who: &str,
+    ) -> Result<(), Failed> {
+        let Some(version) = self.dags.newest(dag_id).cloned() else {
+            return Err(Failed::Refused(format!("there is no DAG '{dag_id}'; see 'windrose dags list'")));
+        };
+        let waiting = self.runs.waiting.values().any(|w| w.facts.dag_id == *dag_id && w.facts.run_id == *run_id);
+        if waiting || self.store.find_run(dag_id, run_id).await?.is_some() {
+            return Err(Failed::Refused(format!("DAG '{dag_id}' already has a run '{run_id}'; choose another run id")));
+        }
+        let dag = version.plan.dag();
+        let run_after = logical_date.unwrap_or(now);
+        let data_interval = Timetable::new(&dag.schedule, dag.timezone)
+            .and_then(|timetable| timetable.manual_interval(run_after))
+            .map_err(|error| Failed::Refused(error.to_string()))?;
+        let facts = RunFacts {
+            key: self.next_run_key(now),
+            dag_id: dag_id.clone(),
+            run_id: run_id.clone(),
+            run_type: RunType::Manual,
+            logical_date: Some(run_after),
+            data_interval,
+            run_after: run_after.min(now),
+            conf: conf.clone(),
+            dag_version: version.hash.clone(),
+            triggered_by: who.to_owned(),
+        };
+        self.create_run(now, facts, &version);
+        Ok(())
+    }
+
+    async fn cancel(&mut self, now: Timestamp, dag_id: &DagId, run_id: &RunId, who: &str) -> Result<(), Failed> {
+        let run = self.find(dag_id, run_id).await?;
+        if self.runs.waiting.remove(&run).is_some() {
+            self.runs.outbox.batch.runs.push(RunWrite {
+                key: run,
+                from: RunState::Queued,
+                to: RunState::Failed,
+                started_at: None,
+                ended_at: Some(now),
+                dag_version: None,
+            });
+            self.runs.ended.push((dag_id.clone(), run));
+            return Ok(());
+        }
+        if !self.runs.live.contains_key(&run) {
+            return Err(Failed::Refused(format!("run '{run_id}' of DAG '{dag_id}' has already ended")));
+        }
+        let by = who.to_owned();
+        self.runs.feed(now, run, Event::Cancel { by }).map_err(|refused| Failed::Refused(refused.to_string()))
+    }
+
+    async fn clear(
+        &mut self,
+        now: Timestamp,
+        dag_id: &DagId,
+        run_id: &RunId,
+        selection: Selection,
+        who: &str,
+    ) -> Result<(), Failed> {
+        let run = self.find(dag_id, run_id).await?;
+        if !self.runs.live.contains_key(&run) {
+            self.revive(now, run).await?;
+        }
+        let event = Event::Clear { selection, by: who.to_owned() };
+        self.runs.feed(now, run, event).map_err(|refused| Failed::Refused(refused.to_string()))?;
+        let queued = self.runs.live.get(&run).is_some_and(|live| live.machine.state() == RunState::Queued);
+        if queued {
+            // It has its tasks in memory, so it takes its place at once instead of waiting as a row.
+            self.runs.feed(now, run, Event::Start).map_err(|refused| Failed::Refused(refused.to_string()))?;
+        }
+        Ok(())
+    }
+
+    /// Loads a run that has ended.
+    async fn revive(&mut self, now: Timestamp, run: RunKey) -> Result<(), Failed> {
+        let Some(row) = self.store.run(run).await? else {
+            return Err(Failed::Refused("the run is gone".to_owned()));
+        };
+        let facts = Arc::new(row.facts);
+        let version = self.dags.version(&facts.dag_id, &facts.dag_version, &self.store).await?;
+        let tasks = snapshots(self.store.tasks(run).await?, version.plan.dag());
+        let folder = self.dags.folder_of(&version);
+        let depends = version.plan.depends_on_past();
+        let catchup = Bounds::from(version.plan.dag().as_ref()).catchup;
+        let machine = RunMachine::restore(version.plan, facts, row.state, row.started_at, row.ended_at, tasks);
+        self.runs.adopt(now, machine, folder);
+        if depends {
+            self.tell_previous(now, run, catchup).await?;
+        }
+        Ok(())
+    }
+
+    async fn find(&self, dag_id: &DagId, run_id: &RunId) -> Result<RunKey, Failed> {
+        match self.store.find_run(dag_id, run_id).await? {
+            Some(row) => Ok(row.facts.key),
+            None => Err(Failed::Refused(format!(
+                "DAG '{dag_id}' has no run '{run_id}'; see 'windrose runs list {dag_id}'"
+            ))),
+        }
+    }
+
+    fn log_event(
+        &mut self,
+        now: Timestamp,
+        dag_id: &DagId,
+        run_id: &RunId,
+        what: &str,
+        who: &str,
+        detail: Option<String>,
+    ) {
+        self.runs.outbox.batch.events.push(EventRow {
+            at: now,
+            dag_id: Some(dag_id.clone()),
+            run_id: Some(run_id.clone()),
+            task: None,
+            what: what.to_owned(),
+            who: who.to_owned(),
+            detail,
+        });
+    }
+}

@@ -1,0 +1,154 @@
+//! The folder of DAG files: which files changed since the last look, and being told when to look.
+//!
+//! An unchanged file costs a stat. A file counts as changed when its time or its length does.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use notify::{RecommendedWatcher, RecursiveMode, Watcher};
+use tokio::sync::mpsc;
+
+use crate::error::SchedulerError;
+
+/// A longer file is refused before it is read.
+const MAX_FILE_BYTES: u64 = 1 << 20;
+
+/// How deep folders are followed.
+const MAX_DEPTH: usize = 32;
+
+/// Events within this time are one change: editors and git write a file in several steps.
+const SETTLE: Duration = Duration::from_millis(50);
+
+/// What happened to one file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FileChange {
+    /// It is new or different.
+    Changed {
+        /// Relative to the folder.
+        path: PathBuf,
+        /// Its text, or a sentence on why it cannot be read.
+        text: Result<String, String>,
+    },
+    /// It is gone.
+    Removed {
+        /// Relative to the folder.
+        path: PathBuf,
+    },
+}
+
+/// A folder of DAG files.
+#[derive(Debug)]
+pub struct DagFolder {
+    root: PathBuf,
+    seen: BTreeMap<PathBuf, Stamp>,
+}
+
+type Stamp = (SystemTime, u64);
+
+impl DagFolder {
+    /// Nothing is read yet.
+    #[must_use]
+    pub fn new(root: PathBuf) -> Self {
+        Self { root, seen: BTreeMap::new() }
+    }
+
+    /// The folder itself.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The next scan reads this file again, changed or not.
+    pub fn forget(&mut self, path: &Path) {
+        self.seen.remove(path);
+    }
+
+    /// Looks at every file, and reads those that changed since the last look. Blocking.
+    ///
+    /// # Errors
+    /// If the folder itself cannot be listed. A single unreadable file or sub-folder is reported as its change.
+    pub fn scan(&mut self) -> Result<Vec<FileChange>, SchedulerError> {
+        let mut now = BTreeMap::new();
+        list(&self.root, Path::new(""), 0, &mut now)
+            .map_err(|source| SchedulerError::DagFolder { path: self.root.clone(), source })?;
+        let mut changes = Vec::new();
+        for path in self.seen.keys().filter(|path| !now.contains_key(*path)) {
+            changes.push(FileChange::Removed { path: path.clone() });
+        }
+        for (path, stamp) in &now {
+            if self.seen.get(path) != Some(stamp) {
+                changes.push(FileChange::Changed { path: path.clone(), text: read(&self.root.join(path), stamp.1) });
+            }
+        }
+        self.seen = now;
+        Ok(changes)
+    }
+}
+
+fn list(root: &Path, below: &Path, depth: usize, found: &mut BTreeMap<PathBuf, Stamp>) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(root.join(below))? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let hidden = name.to_str().is_none_or(|name| name.starts_with('.'));
+        if hidden {
+            continue;
+        }
+        let path = below.join(&name);
+        // Follows links, so that a mounted or linked folder works; MAX_DEPTH ends a loop of links.
+        let Ok(facts) = std::fs::metadata(entry.path()) else { continue };
+        if facts.is_dir() && depth < MAX_DEPTH {
+            // A folder that cannot be listed hides its own files only.
+            if let Err(error) = list(root, &path, depth + 1, found) {
+                tracing::warn!(folder = %path.display(), %error, "cannot list this folder of DAG files");
+            }
+        } else if facts.is_file() && path.extension().is_some_and(|ext| ext == "toml") && name != "windrose.toml" {
+            found.insert(path, (facts.modified().unwrap_or(SystemTime::UNIX_EPOCH), facts.len()));
+        }
+    }
+    Ok(())
+}
+
+fn read(path: &Path, length: u64) -> Result<String, String> {
+    if length > MAX_FILE_BYTES {
+        return Err(format!("the file has {length} bytes; a DAG file may have {MAX_FILE_BYTES} at most"));
+    }
+    let bytes = std::fs::read(path).map_err(|e| format!("the file cannot be read: {e}"))?;
+    String::from_utf8(bytes).map_err(|_| "the file is not UTF-8 text".to_owned())
+}
+
+/// Tells when something below a folder changed. Drop it to stop.
+#[derive(Debug)]
+pub struct FolderWatch {
+    changed: mpsc::Receiver<()>,
+    _watcher: RecommendedWatcher,
+}
+
+impl FolderWatch {
+    /// Watches a folder and all below it, by the operating system's file events.
+    ///
+    /// # Errors
+    /// If the operating system refuses, as when it has run out of watches.
+    pub fn new(root: &Path) -> Result<Self, SchedulerError> {
+        let (sender, changed) = mpsc::channel(1);
+        let failed = |source| SchedulerError::Watch { path: root.to_owned(), source };
+        let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+            let access = event.as_ref().is_ok_and(|event| event.kind.is_access());
+            if !access {
+                // A full channel already holds the news.
+                let _ = sender.try_send(());
+            }
+        })
+        .map_err(failed)?;
+        watcher.watch(root, RecursiveMode::Recursive).map_err(failed)?;
+        Ok(Self { changed, _watcher: watcher })
+    }
+
+    /// Waits for a change, and for the writing to settle. Cancel safe.
+    pub async fn changed(&mut self) {
+        if self.changed.recv().await.is_none() {
+            std::future::pending::<()>().await;
+        }
+        while tokio::time::timeout(SETTLE, self.changed.recv()).await.is_ok_and(|event| event.is_some()) {}
+    }
+}

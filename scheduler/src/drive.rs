@@ -1,0 +1,216 @@
+//! The one loop: wait, collect what has arrived, decide, commit, act.
+//!
+//! Nothing leaves the process before the commit. A crash anywhere is repaired by loading the rows again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rand::RngExt as _;
+use tokio_util::sync::CancellationToken;
+use windrose_core::ids::RunKey;
+use windrose_core::time::{Clock, Timestamp};
+use windrose_engine::run_creation::RunCreation;
+use windrose_store::{Listener, Store, StoreError, Topic};
+
+use crate::Options;
+use crate::dag_folder::{DagFolder, FolderWatch};
+use crate::dag_set::{DagSet, Reading};
+use crate::error::SchedulerError;
+use crate::handle::{Desk, Message};
+use crate::runs::Runs;
+use crate::turn::{Resuming, Work};
+
+/// How many messages one batch takes at most: a commit of more would make the first of them wait too long.
+const BATCH: usize = 2_000;
+
+/// How long the loop sleeps at most. It is woken for everything it knows of; this is the net for what it was not told,
+/// such as a clock that was set forward.
+const SWEEP: Duration = Duration::from_secs(30);
+
+/// The longest pause between two tries to reach the database.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+pub(crate) struct Driver {
+    pub(crate) store: Store,
+    clock: Arc<dyn Clock>,
+    pub(crate) desk: Desk,
+    pub(crate) dags: DagSet,
+    folder: DagFolder,
+    paused_at_creation: bool,
+    pub(crate) parallelism: usize,
+    pub(crate) creation: RunCreation,
+    pub(crate) runs: Runs,
+    pub(crate) resuming: Vec<Resuming>,
+    pub(crate) last_key: RunKey,
+    /// Tries in a row in which the database was away.
+    pub(crate) failures: u32,
+}
+
+/// What woke the loop.
+enum Wake {
+    /// `None`: nobody holds a handle any more.
+    Message(Option<Message>),
+    Topic(Topic),
+    Files,
+    Time,
+    Stop,
+}
+
+impl Driver {
+    pub(crate) async fn load(
+        store: Store,
+        clock: Arc<dyn Clock>,
+        options: Options,
+        desk: Desk,
+    ) -> Result<Self, SchedulerError> {
+        let paused_at_creation = options.defaults.dags_are_paused_at_creation;
+        let reading = Reading { catalog: options.catalog, defaults: Arc::new(options.defaults) };
+        let mut driver = Self {
+            store,
+            clock,
+            desk,
+            dags: DagSet::new(options.dags.clone(), reading),
+            folder: DagFolder::new(options.dags),
+            paused_at_creation,
+            parallelism: options.parallelism,
+            creation: RunCreation::default(),
+            runs: Runs::default(),
+            resuming: Vec::new(),
+            last_key: RunKey(0),
+            failures: 0,
+        };
+        driver.read_files().await?;
+        driver.restore().await?;
+        Ok(driver)
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    pub(crate) async fn run(mut self, stop: CancellationToken) -> Result<(), SchedulerError> {
+        let mut watch = FolderWatch::new(self.folder.root())?;
+        let mut listener = self.store.listen().await?;
+        // What happened before the watch and the listener began.
+        self.read_files().await?;
+        let mut work = Work { commands: self.store.pending_commands().await?, ..Work::default() };
+        loop {
+            self.turn(std::mem::take(&mut work)).await?;
+            match self.wait(&mut watch, &mut listener, &stop).await {
+                Wake::Message(Some(message)) => work.messages.push(message),
+                Wake::Topic(topic) => self.retrying_woken(topic, &mut work).await?,
+                Wake::Files => self.retrying_read_files().await?,
+                Wake::Time => {}
+                Wake::Message(None) | Wake::Stop => return Ok(()),
+            }
+            while work.messages.len() < BATCH
+                && let Ok(message) = self.desk.inbox.try_recv()
+            {
+                work.messages.push(message);
+            }
+        }
+    }
+
+    async fn wait(&mut self, watch: &mut FolderWatch, listener: &mut Listener, stop: &CancellationToken) -> Wake {
+        let now = self.now();
+        let due = [self.runs.next_timer(), self.creation.poll_timeout(), self.next_start(now)];
+        let sleep = due.into_iter().flatten().min().map_or(SWEEP, |at| at.since(now).min(SWEEP));
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => Wake::Stop,
+            message = self.desk.inbox.recv() => Wake::Message(message),
+            topic = listener.next() => Wake::Topic(topic),
+            () = watch.changed() => Wake::Files,
+            () = tokio::time::sleep(sleep) => Wake::Time,
+        }
+    }
+
+    async fn retrying_woken(&mut self, topic: Topic, work: &mut Work) -> Result<(), SchedulerError> {
+        loop {
+            match self.woken(topic, work).await {
+                Err(SchedulerError::Store(error)) if error.is_retryable() => self.pause_after(&error).await,
+                outcome => return outcome,
+            }
+        }
+    }
+
+    async fn retrying_read_files(&mut self) -> Result<(), SchedulerError> {
+        match self.read_files().await {
+            // The folder may be away for a moment, as when git replaces it; the DAGs stay as they are.
+            Err(error @ SchedulerError::DagFolder { .. }) => {
+                tracing::error!(%error, "DAG files cannot be read");
+                Ok(())
+            }
+            Err(SchedulerError::Store(error)) if error.is_retryable() => {
+                self.pause_after(&error).await;
+                self.folder = DagFolder::new(self.folder.root().to_owned());
+                Box::pin(self.retrying_read_files()).await
+            }
+            outcome => outcome,
+        }
+    }
+
+    /// Takes in what changed in the folder.
+    async fn read_files(&mut self) -> Result<(), SchedulerError> {
+        loop {
+            let mut folder = std::mem::replace(&mut self.folder, DagFolder::new(std::path::PathBuf::new()));
+            let (folder, changes) = match tokio::task::spawn_blocking(move || {
+                let changes = folder.scan();
+                (folder, changes)
+            })
+            .await
+            {
+                Ok(scanned) => scanned,
+                Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+            };
+            self.folder = folder;
+            let changes = changes?;
+            if changes.is_empty() {
+                return Ok(());
+            }
+            let now = self.now();
+            let before = self.dags.ids();
+            let arrivals = self.dags.apply(changes, self.paused_at_creation, &self.store, now).await?;
+            for arrival in &arrivals {
+                self.schedule_dag(&arrival.dag_id, arrival.change.paused).await?;
+            }
+            for gone in before.difference(&self.dags.ids()) {
+                self.creation.remove_dag(gone);
+            }
+            let freed = self.dags.freed();
+            if freed.is_empty() {
+                return Ok(());
+            }
+            freed.iter().for_each(|path| self.folder.forget(path));
+        }
+    }
+
+    /// Somebody paused or unpaused DAGs.
+    pub(crate) async fn refresh_paused(&mut self) -> Result<(), SchedulerError> {
+        for dag in self.store.dags().await? {
+            self.creation.set_paused(&dag.dag_id, dag.paused);
+            self.runs.admission.set_paused(&dag.dag_id, dag.paused);
+        }
+        Ok(())
+    }
+
+    /// Somebody changed pools.
+    pub(crate) async fn refresh_pools(&mut self) -> Result<(), SchedulerError> {
+        let pools = self.store.pools().await?;
+        for pool in &pools {
+            self.runs.admission.set_pool(&pool.name, i64::from(pool.slots), pool.include_deferred);
+        }
+        let names: Vec<_> = pools.into_iter().map(|pool| pool.name).collect();
+        self.runs.admission.retain_pools(|name| names.iter().any(|n| n == name));
+        Ok(())
+    }
+
+    /// Waits a little longer each time, with jitter, so that many processes do not come back at once.
+    pub(crate) async fn pause_after(&mut self, error: &StoreError) {
+        self.failures = self.failures.saturating_add(1);
+        let most = Duration::from_millis(50 << self.failures.min(7)).min(LONGEST_PAUSE);
+        let pause = most.mul_f64(rand::rng().random_range(0.5..1.0));
+        tracing::warn!(%error, pause_ms = pause.as_millis(), "waiting for the metadata database");
+        tokio::time::sleep(pause).await;
+    }
+}

@@ -1,0 +1,115 @@
+//! How the rest of the process talks to the scheduler: a cheap handle, which owns nothing of it.
+
+use std::sync::Arc;
+
+use tokio::sync::{Mutex, mpsc, oneshot};
+use windrose_core::claim::Claim;
+use windrose_core::ids::AttemptId;
+use windrose_core::outcome::Report;
+
+/// What became of something an attempt said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Taken {
+    /// It is durable.
+    Yes,
+    /// Another attempt holds the task instance, or none; nothing was changed.
+    Fenced,
+}
+
+/// The scheduler has stopped, so nothing can be told to it any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the scheduler has stopped; start Windrose again")]
+pub struct Stopped;
+
+/// What reaches the scheduler from inside the process. Ordering holds within this one channel.
+#[derive(Debug)]
+pub(crate) enum Message {
+    /// An attempt has begun.
+    Started(AttemptId),
+    /// An attempt gives its slot back, or goes on.
+    Deferred { attempt: AttemptId, deferred: bool, ack: oneshot::Sender<Taken> },
+    /// An attempt's last word.
+    Report { report: Box<Report>, ack: oneshot::Sender<Taken> },
+}
+
+/// An attempt that is to stop, and who or what wants that.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cancellation {
+    /// Which.
+    pub attempt: AttemptId,
+    /// Who or what.
+    pub by: String,
+}
+
+/// The worker's end of the scheduler in one process.
+#[derive(Debug, Clone)]
+pub struct Handle {
+    inbox: mpsc::UnboundedSender<Message>,
+    claims: Arc<Mutex<mpsc::UnboundedReceiver<Claim>>>,
+    cancellations: Arc<Mutex<mpsc::UnboundedReceiver<Cancellation>>>,
+}
+
+/// The scheduler's end.
+#[derive(Debug)]
+pub(crate) struct Desk {
+    pub(crate) inbox: mpsc::UnboundedReceiver<Message>,
+    pub(crate) claims: mpsc::UnboundedSender<Claim>,
+    pub(crate) cancellations: mpsc::UnboundedSender<Cancellation>,
+}
+
+/// Both ends. The channels have no bound: what can be in them is bounded by the attempts alive, and those by admission.
+pub(crate) fn connect() -> (Handle, Desk) {
+    let (to_inbox, inbox) = mpsc::unbounded_channel();
+    let (claims, from_claims) = mpsc::unbounded_channel();
+    let (cancellations, from_cancellations) = mpsc::unbounded_channel();
+    let handle = Handle {
+        inbox: to_inbox,
+        claims: Arc::new(Mutex::new(from_claims)),
+        cancellations: Arc::new(Mutex::new(from_cancellations)),
+    };
+    (handle, Desk { inbox, claims, cancellations })
+}
+
+impl Handle {
+    /// Waits for the next attempt. Cancel safe.
+    ///
+    /// # Errors
+    /// [`Stopped`].
+    pub async fn next_claim(&self) -> Result<Claim, Stopped> {
+        self.claims.lock().await.recv().await.ok_or(Stopped)
+    }
+
+    /// Waits for the next attempt that is to stop. Cancel safe.
+    ///
+    /// # Errors
+    /// [`Stopped`].
+    pub async fn next_cancellation(&self) -> Result<Cancellation, Stopped> {
+        self.cancellations.lock().await.recv().await.ok_or(Stopped)
+    }
+
+    /// The attempt has begun.
+    pub fn started(&self, attempt: AttemptId) {
+        // If the scheduler has stopped, the attempt learns that with its report.
+        let _ = self.inbox.send(Message::Started(attempt));
+    }
+
+    /// The attempt gives its slot back, or goes on. Returns when that is durable.
+    ///
+    /// # Errors
+    /// [`Stopped`].
+    pub async fn deferred(&self, attempt: AttemptId, deferred: bool) -> Result<Taken, Stopped> {
+        let (ack, answer) = oneshot::channel();
+        self.inbox.send(Message::Deferred { attempt, deferred, ack }).map_err(|_| Stopped)?;
+        answer.await.map_err(|_| Stopped)
+    }
+
+    /// The attempt's last word. Returns when it is durable.
+    ///
+    /// # Errors
+    /// [`Stopped`]: it is not durable, and the attempt counts as lost at the next start.
+    pub async fn report(&self, report: Report) -> Result<Taken, Stopped> {
+        let (ack, answer) = oneshot::channel();
+        self.inbox.send(Message::Report { report: Box::new(report), ack }).map_err(|_| Stopped)?;
+        answer.await.map_err(|_| Stopped)
+    }
+}

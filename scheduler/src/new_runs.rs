@@ -1,0 +1,235 @@
+//! New runs: created when they are due, started when there is a place for them.
+
+use std::sync::Arc;
+
+use rand::RngExt as _;
+use serde_json::Map;
+use windrose_core::ids::{DagId, RunKey, TaskInstanceKey};
+use windrose_core::run::RunFacts;
+use windrose_core::run_state::{RunState, RunType};
+use windrose_core::time::Timestamp;
+use windrose_core::timetable::{Bounds, DueRun, Timetable};
+use windrose_engine::admission::runs_to_start;
+use windrose_engine::past::PreviousRun;
+use windrose_engine::run_creation::ScheduledDag;
+use windrose_engine::{Event, RunMachine};
+use windrose_store::{EventRow, NewRun, NewTask, RunWrite, StoreError};
+
+use crate::dag_set::{Unusable, Version};
+use crate::drive::Driver;
+use crate::restore::snapshots;
+use crate::runs::{Tasks, Waiting};
+
+impl Driver {
+    /// Says how a DAG's runs are to be created, from what memory and the database hold.
+    pub(crate) async fn schedule_dag(&mut self, dag_id: &DagId, paused: bool) -> Result<(), StoreError> {
+        let Some(version) = self.dags.newest(dag_id) else {
+            self.creation.remove_dag(dag_id);
+            return Ok(());
+        };
+        let dag = Arc::clone(version.plan.dag());
+        let timetable = match Timetable::new(&dag.schedule, dag.timezone) {
+            Ok(timetable) => timetable,
+            Err(error) => {
+                tracing::error!(%dag_id, %error, "this DAG's schedule means nothing, so it gets no scheduled runs");
+                self.creation.remove_dag(dag_id);
+                return Ok(());
+            }
+        };
+        let last = self.store.last_automated_run(dag_id).await?;
+        let scheduled = ScheduledDag {
+            timetable,
+            bounds: Bounds::from(dag.as_ref()),
+            max_active_runs: dag.max_active_runs,
+            last_automated_run: last.and_then(|run| run.facts.data_interval),
+            active_runs: self.active_runs(dag_id),
+            paused,
+        };
+        self.creation.upsert_dag(dag_id, scheduled);
+        self.runs.admission.set_paused(dag_id, paused);
+        Ok(())
+    }
+
+    fn active_runs(&self, dag_id: &DagId) -> u32 {
+        let waiting = self.runs.waiting.values().filter(|w| w.facts.dag_id == *dag_id).count();
+        u32::try_from(waiting).unwrap_or(u32::MAX).saturating_add(self.runs.running.get(dag_id).copied().unwrap_or(0))
+    }
+
+    /// Proposes every scheduled run that is due.
+    pub(crate) fn create_due_runs(&mut self, now: Timestamp) {
+        while self.creation.poll_timeout().is_some_and(|at| at <= now) {
+            let due = self.creation.due(now);
+            if due.is_empty() {
+                continue;
+            }
+            for (dag_id, run) in due {
+                self.create_scheduled_run(now, &dag_id, &run);
+            }
+        }
+    }
+
+    fn create_scheduled_run(&mut self, now: Timestamp, dag_id: &DagId, due: &DueRun) {
+        let Some(version) = self.dags.newest(dag_id).cloned() else { return };
+        let facts = RunFacts {
+            key: self.next_run_key(now),
+            dag_id: dag_id.clone(),
+            run_id: due.run_id(),
+            run_type: RunType::Scheduled,
+            logical_date: due.logical_date,
+            data_interval: due.data_interval,
+            run_after: due.run_after,
+            conf: Map::new(),
+            dag_version: version.hash.clone(),
+            triggered_by: "timetable".to_owned(),
+        };
+        self.create_run(now, facts, &version);
+    }
+
+    /// Puts a new run into the batch and into the queue.
+    pub(crate) fn create_run(&mut self, now: Timestamp, facts: RunFacts, version: &Version) {
+        let tasks = version.plan.dag().tasks.iter().map(|task| NewTask {
+            key: TaskInstanceKey::unmapped(facts.key, task.id.clone()),
+            max_tries: task.retries,
+        });
+        self.runs.outbox.batch.new_runs.push(NewRun {
+            facts: facts.clone(),
+            state: RunState::Queued,
+            created_at: now,
+            started_at: None,
+            tasks: tasks.collect(),
+        });
+        self.runs.enqueue(facts, version, Tasks::Fresh);
+    }
+
+    /// Keys follow the clock, and are never equal in this process.
+    pub(crate) fn next_run_key(&mut self, now: Timestamp) -> RunKey {
+        let key = RunKey::new(now, rand::rng().random());
+        self.last_key = if key > self.last_key { key } else { RunKey(self.last_key.0 + 1) };
+        self.last_key
+    }
+
+    /// When the first waiting run may start for the sake of its own date.
+    pub(crate) fn next_start(&self, now: Timestamp) -> Option<Timestamp> {
+        self.runs.waiting.values().map(|w| w.place.run_after).filter(|at| *at > now).min()
+    }
+
+    /// Starts queued runs for which there is a place.
+    pub(crate) async fn start_waiting_runs(&mut self, now: Timestamp) -> Result<(), StoreError> {
+        if self.runs.waiting.is_empty() {
+            return Ok(());
+        }
+        let queued: Vec<_> = self.runs.waiting.values().map(|w| w.place.clone()).collect();
+        for run in runs_to_start(now, &queued, &self.runs.running) {
+            let Some(waiting) = self.runs.waiting.remove(&run) else { continue };
+            self.start_run(now, &waiting).await?;
+        }
+        Ok(())
+    }
+
+    async fn start_run(&mut self, now: Timestamp, waiting: &Waiting) -> Result<(), StoreError> {
+        let facts = &waiting.facts;
+        let version = match self.dags.version(&facts.dag_id, &facts.dag_version, &self.store).await {
+            Ok(version) => version,
+            Err(Unusable::Store(error)) => return Err(error),
+            Err(Unusable::Version(message)) => {
+                self.fail_unusable(now, facts, &message);
+                return Ok(());
+            }
+        };
+        let folder = self.dags.folder_of(&version);
+        let depends = version.plan.depends_on_past();
+        let catchup = Bounds::from(version.plan.dag().as_ref()).catchup;
+        let rows = match waiting.tasks {
+            Tasks::Fresh => Vec::new(),
+            Tasks::InDatabase => snapshots(self.store.tasks(facts.key).await?, version.plan.dag()),
+        };
+        let machine = RunMachine::restore(version.plan, Arc::clone(facts), RunState::Queued, None, None, rows);
+        self.runs.adopt(now, machine, folder);
+        if depends {
+            self.tell_previous(now, facts.key, catchup).await?;
+        }
+        if let Err(refused) = self.runs.feed(now, facts.key, Event::Start) {
+            tracing::error!(dag_id = %facts.dag_id, run_id = %facts.run_id, %refused, "a queued run cannot start");
+        }
+        Ok(())
+    }
+
+    /// Tells a run how the one before it stands, and keeps it told.
+    pub(crate) async fn tell_previous(&mut self, now: Timestamp, run: RunKey, catchup: bool) -> Result<(), StoreError> {
+        // A run that this batch creates is not in the database yet, but the runs before it in this batch may be: they
+        // have no states to tell yet, except in memory.
+        let previous = match self.previous_in_memory(run, catchup) {
+            Some(previous) => Some(previous),
+            None => self.store.previous_run(run, catchup).await?.map(|(row, tasks)| {
+                let states = tasks.into_iter().map(|t| (t.key.task, t.state.name())).collect();
+                (row.facts.key, PreviousRun::Tasks(states))
+            }),
+        };
+        let event = match previous {
+            None => PreviousRun::None,
+            Some((key, stored)) => {
+                self.runs.depends(run, key);
+                self.runs.as_previous(key).unwrap_or(stored)
+            }
+        };
+        if let Err(refused) = self.runs.feed(now, run, Event::PreviousRun(event)) {
+            tracing::error!(%refused, "a run will not hear of the run before it");
+        }
+        Ok(())
+    }
+
+    /// The run before this one, if it lives.
+    fn previous_in_memory(&self, run: RunKey, catchup: bool) -> Option<(RunKey, PreviousRun)> {
+        let facts = self.runs.live.get(&run)?.machine.facts();
+        let date = facts.logical_date?;
+        let candidates = self.runs.live.values().map(|live| live.machine.facts());
+        let before = candidates.filter(|other| {
+            other.dag_id == facts.dag_id
+                && other.logical_date.is_some_and(|d| d < date)
+                && (!catchup || other.run_type != RunType::Manual)
+        });
+        let newest = before.max_by_key(|other| other.logical_date)?;
+        // A run in the database may lie between the two only if it has ended or waits; ended ones do not wait behind a
+        // live one, because runs start in the order of their dates.
+        let queued_between = self.runs.waiting.values().any(|w| {
+            w.facts.dag_id == facts.dag_id && w.facts.logical_date > newest.logical_date && w.facts.logical_date < Some(date)
+        });
+        if queued_between {
+            return None;
+        }
+        Some((newest.key, self.runs.as_previous(newest.key)?))
+    }
+
+    /// A run whose DAG version this Windrose cannot read fails; waiting would not mend it.
+    fn fail_unusable(&mut self, now: Timestamp, facts: &RunFacts, message: &str) {
+        tracing::error!(dag_id = %facts.dag_id, run_id = %facts.run_id, message, "the run's DAG version cannot be used");
+        let outbox = &mut self.runs.outbox.batch;
+        outbox.runs.push(RunWrite {
+            key: facts.key,
+            from: RunState::Queued,
+            to: RunState::Failed,
+            started_at: None,
+            ended_at: Some(now),
+            dag_version: None,
+        });
+        outbox.events.push(EventRow {
+            at: now,
+            dag_id: Some(facts.dag_id.clone()),
+            run_id: Some(facts.run_id.clone()),
+            task: None,
+            what: "failed".to_owned(),
+            who: "scheduler".to_owned(),
+            detail: Some(format!("its DAG version cannot be used: {message}")),
+        });
+        self.runs.ended.push((facts.dag_id.clone(), facts.key));
+    }
+
+    /// Runs that ended make room for others, and are let go.
+    pub(crate) async fn note_ended(&mut self, now: Timestamp) -> Result<(), StoreError> {
+        for (dag_id, _) in self.runs.release_ended() {
+            let active = self.active_runs(&dag_id);
+            self.creation.active_runs(&dag_id, active);
+        }
+        if self.runs.waiting.is_empty() { Ok(()) } else { self.start_waiting_runs(now).await }
+    }
+}

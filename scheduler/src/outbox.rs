@@ -1,0 +1,94 @@
+//! What one turn decided: the rows of its transaction, and what is told to others once that has committed.
+
+use windrose_core::claim::Claim;
+use windrose_core::run_state::RunState;
+use windrose_core::time::Timestamp;
+use windrose_engine::{Effect, RunMachine};
+use windrose_store::{AttemptEnd, Batch, EventRow, NewTask, RunWrite, TaskWrite, XComRow};
+
+use crate::handle::Cancellation;
+
+/// Filled during a turn, emptied after its commit.
+#[derive(Debug, Default)]
+pub(crate) struct Outbox {
+    pub(crate) batch: Batch,
+    pub(crate) claims: Vec<Claim>,
+    pub(crate) cancellations: Vec<Cancellation>,
+}
+
+impl Outbox {
+    /// Takes an effect that is not admission's.
+    pub(crate) fn take(&mut self, machine: &RunMachine, now: Timestamp, effect: Effect) {
+        match effect {
+            Effect::SetTask(change) => self.batch.tasks.push(TaskWrite {
+                key: change.key,
+                from: change.from,
+                to: change.to,
+                try_number: change.try_number,
+                max_tries: change.max_tries,
+                generation: change.generation,
+                first_poke_at: change.first_poke_at,
+                pokes: change.pokes,
+                queued_at: change.queued_at,
+                started_at: change.started_at,
+                ended_at: change.ended_at,
+                routing: change.routing,
+                cause: change.cause,
+            }),
+            Effect::SetRun(change) => {
+                let facts = machine.facts();
+                self.batch.runs.push(RunWrite {
+                    key: facts.key,
+                    from: change.from,
+                    to: change.to,
+                    started_at: change.started_at,
+                    ended_at: change.ended_at,
+                    dag_version: None,
+                });
+                if change.to.is_final() {
+                    self.batch.events.push(run_ended(machine, now, change.to));
+                }
+            }
+            Effect::AddTask(key) => {
+                let max_tries = machine.task(key.task.as_str()).map_or(0, |task| task.max_tries);
+                self.batch.new_tasks.push(NewTask { key, max_tries });
+            }
+            Effect::EndAttempt(end) => self.batch.attempts_ended.push(AttemptEnd {
+                attempt: end.attempt,
+                outcome: end.outcome.as_str().to_owned(),
+                cause: end.cause,
+                started_at: end.started_at,
+                ended_at: end.ended_at,
+            }),
+            Effect::PushXComs { key, xcoms } => {
+                let rows = xcoms.into_iter().map(|xcom| XComRow {
+                    key: key.clone(),
+                    name: xcom.key,
+                    value: xcom.value,
+                    created_at: now,
+                });
+                self.batch.xcoms.extend(rows);
+            }
+            Effect::ClearXComs(key) => self.batch.clear_xcoms.push(key),
+            Effect::CancelAttempt { attempt, by, .. } => self.cancellations.push(Cancellation { attempt, by }),
+            Effect::Offer(_)
+            | Effect::Withdraw(_)
+            | Effect::Occupy { .. }
+            | Effect::Release(_)
+            | Effect::Defer(_) => {}
+        }
+    }
+}
+
+fn run_ended(machine: &RunMachine, now: Timestamp, state: RunState) -> EventRow {
+    let facts = machine.facts();
+    EventRow {
+        at: now,
+        dag_id: Some(facts.dag_id.clone()),
+        run_id: Some(facts.run_id.clone()),
+        task: None,
+        what: state.as_str().to_owned(),
+        who: "scheduler".to_owned(),
+        detail: None,
+    }
+}

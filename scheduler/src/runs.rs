@@ -1,0 +1,279 @@
+//! The runs that live: a machine for each running one, a place in the queue for each waiting one, and admission over all.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use windrose_core::claim::Claim;
+use windrose_core::ids::{AttemptId, DagId, RunKey, TaskInstanceKey};
+use windrose_core::run::RunFacts;
+use windrose_core::run_state::RunState;
+use windrose_core::time::Timestamp;
+use windrose_engine::admission::QueuedRun;
+use windrose_engine::past::PreviousRun;
+use windrose_engine::{Admission, Effect, Event, Refused, RunMachine};
+use windrose_store::AttemptStart;
+
+use crate::dag_set::Version;
+use crate::outbox::Outbox;
+
+/// A running run.
+pub(crate) struct Live {
+    pub(crate) machine: RunMachine,
+    folder: PathBuf,
+    /// Where it stands in [`Runs::timers`].
+    timeout: Option<Timestamp>,
+}
+
+/// A queued run.
+pub(crate) struct Waiting {
+    pub(crate) facts: Arc<RunFacts>,
+    pub(crate) place: QueuedRun,
+    pub(crate) tasks: Tasks,
+}
+
+/// Where a queued run's task instances stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Tasks {
+    /// It is new: nothing has happened to them.
+    Fresh,
+    /// Its rows say.
+    InDatabase,
+}
+
+/// Everything that is decided about runs, in memory.
+#[derive(Default)]
+pub(crate) struct Runs {
+    pub(crate) live: HashMap<RunKey, Live>,
+    pub(crate) waiting: BTreeMap<RunKey, Waiting>,
+    pub(crate) running: HashMap<DagId, u32>,
+    pub(crate) admission: Admission,
+    pub(crate) outbox: Outbox,
+    /// Attempts that a worker has, and their task instances.
+    attempts: HashMap<AttemptId, TaskInstanceKey>,
+    /// Let go of in this turn: if it does not commit, they are still alive.
+    released: Vec<AttemptId>,
+    deferred: BTreeSet<AttemptId>,
+    timers: BTreeSet<(Timestamp, RunKey)>,
+    /// Runs that depend on how another one goes.
+    dependents: HashMap<RunKey, Vec<RunKey>>,
+    /// Ended in this turn.
+    pub(crate) ended: Vec<(DagId, RunKey)>,
+    /// Attempts that were deferred and have their slots again.
+    pub(crate) resumed: Vec<AttemptId>,
+}
+
+impl Runs {
+    /// The task instance that an attempt holds.
+    pub(crate) fn holder(&self, attempt: AttemptId) -> Option<TaskInstanceKey> {
+        self.attempts.get(&attempt).cloned()
+    }
+
+    /// Attempts that a worker of this process has.
+    pub(crate) fn alive(&self) -> BTreeSet<AttemptId> {
+        self.attempts.keys().chain(&self.released).copied().collect()
+    }
+
+    /// Takes over a machine, with what it already wants to say.
+    pub(crate) fn adopt(&mut self, now: Timestamp, machine: RunMachine, folder: PathBuf) {
+        let facts = Arc::clone(machine.facts());
+        if machine.state() == RunState::Running {
+            *self.running.entry(facts.dag_id.clone()).or_default() += 1;
+        }
+        for task in machine.tasks() {
+            if let Some(attempt) = task.state.attempt() {
+                self.attempts.insert(attempt, TaskInstanceKey::unmapped(facts.key, task.task.clone()));
+            }
+        }
+        self.live.insert(facts.key, Live { machine, folder, timeout: None });
+        self.drain(now, facts.key);
+    }
+
+    /// This run depends on how the other one goes on.
+    pub(crate) fn depends(&mut self, run: RunKey, on: RunKey) {
+        self.dependents.entry(on).or_default().push(run);
+    }
+
+    /// How a live run stands, for a run that depends on it.
+    pub(crate) fn as_previous(&self, run: RunKey) -> Option<PreviousRun> {
+        let live = self.live.get(&run)?;
+        Some(PreviousRun::Tasks(live.machine.tasks().iter().map(|t| (t.task.clone(), t.state.name())).collect()))
+    }
+
+    /// Gives an event to a run's machine, and takes what follows from it.
+    pub(crate) fn feed(&mut self, now: Timestamp, run: RunKey, event: Event) -> Result<(), Refused> {
+        let Some(live) = self.live.get_mut(&run) else {
+            return Err(Refused::UnknownTask { dag: "?".to_owned(), task: "?".to_owned() });
+        };
+        let outcome = live.machine.handle(now, event);
+        self.drain(now, run);
+        outcome
+    }
+
+    fn drain(&mut self, now: Timestamp, run: RunKey) {
+        let mut told = Vec::new();
+        let Some(live) = self.live.get_mut(&run) else { return };
+        while let Some(effect) = live.machine.poll_effect() {
+            if self.admission.apply(&effect) {
+                continue;
+            }
+            match &effect {
+                Effect::SetTask(change) => {
+                    if let Some(attempt) = change.from.attempt().filter(|a| change.to.attempt() != Some(*a)) {
+                        self.attempts.remove(&attempt);
+                        self.released.push(attempt);
+                        self.deferred.remove(&attempt);
+                    }
+                    if self.dependents.contains_key(&run) {
+                        told.push((change.key.task.clone(), change.to.name()));
+                    }
+                }
+                Effect::SetRun(change) => {
+                    let facts = live.machine.facts();
+                    let count = self.running.entry(facts.dag_id.clone()).or_default();
+                    let (was, is) = (change.from == RunState::Running, change.to == RunState::Running);
+                    *count = (*count + u32::from(is)).saturating_sub(u32::from(was));
+                    if change.to.is_final() {
+                        self.ended.push((facts.dag_id.clone(), run));
+                    }
+                }
+                _ => {}
+            }
+            self.outbox.take(&live.machine, now, effect);
+        }
+        let timeout = live.machine.poll_timeout();
+        if timeout != live.timeout {
+            self.timers.extend(timeout.map(|at| (at, run)));
+            if let Some(old) = std::mem::replace(&mut live.timeout, timeout) {
+                self.timers.remove(&(old, run));
+            }
+        }
+        for dependent in self.dependents.get(&run).cloned().unwrap_or_default() {
+            for (task, state) in &told {
+                // The dependent may have ended, or hold no such task.
+                let _ = self.feed(now, dependent, Event::PreviousTask { task: task.clone(), state: *state });
+            }
+        }
+    }
+
+    /// When the next timer of a run goes off.
+    pub(crate) fn next_timer(&self) -> Option<Timestamp> {
+        self.timers.first().map(|(at, _)| *at)
+    }
+
+    /// Lets every timer that is due go off.
+    pub(crate) fn fire_timers(&mut self, now: Timestamp) {
+        while let Some(&(at, run)) = self.timers.first() {
+            if at > now {
+                return;
+            }
+            self.timers.pop_first();
+            if let Some(live) = self.live.get_mut(&run) {
+                live.timeout = None;
+            }
+            // A timer is never refused; the machine sets its next one in the drain.
+            let _ = self.feed(now, run, Event::TimerDue);
+        }
+    }
+
+    /// An attempt was deferred, or wants its slots again.
+    pub(crate) fn set_deferred(&mut self, now: Timestamp, attempt: AttemptId, deferred: bool) -> bool {
+        let Some(key) = self.holder(attempt) else { return false };
+        if !deferred {
+            self.admission.set_deferred(&key, false);
+            return true;
+        }
+        let taken = self.feed(now, key.run, Event::Deferred { key, attempt }).is_ok();
+        if taken {
+            self.deferred.insert(attempt);
+        }
+        taken
+    }
+
+    /// Gives slots to whoever is next, as far as they go, and makes an attempt for each.
+    pub(crate) fn admit(&mut self, now: Timestamp, parallelism: usize, next_attempt: &mut dyn FnMut() -> AttemptId) {
+        let busy = self.attempts.len().saturating_sub(self.deferred.len());
+        for admitted in self.admission.admit(now, parallelism.saturating_sub(busy)) {
+            let key = admitted.candidate.key;
+            if admitted.resumed {
+                self.resume(now, key);
+            } else {
+                self.dispatch(now, key, admitted.candidate.position, next_attempt());
+            }
+        }
+    }
+
+    fn resume(&mut self, now: Timestamp, key: TaskInstanceKey) {
+        let state = self.live.get(&key.run).and_then(|live| live.machine.task(key.task.as_str())).map(|t| t.state);
+        let Some(attempt) = state.and_then(|s| s.attempt()) else { return };
+        if self.feed(now, key.run, Event::Resumed { key, attempt }).is_ok() {
+            self.deferred.remove(&attempt);
+            self.resumed.push(attempt);
+        }
+    }
+
+    fn dispatch(&mut self, now: Timestamp, key: TaskInstanceKey, position: usize, attempt: AttemptId) {
+        if let Err(refused) = self.feed(now, key.run, Event::Dispatched { key: key.clone(), attempt }) {
+            tracing::error!(task = %key.task, %refused, "admission gave slots to a task instance that does not wait");
+            self.admission.release(&key);
+            return;
+        }
+        let Some(live) = self.live.get(&key.run) else { return };
+        let Some(task) = live.machine.task(key.task.as_str()) else { return };
+        self.outbox.batch.attempts_started.push(AttemptStart {
+            attempt,
+            key: key.clone(),
+            generation: task.generation,
+            try_number: task.try_number,
+            queued_at: now,
+        });
+        self.outbox.claims.push(Claim {
+            attempt,
+            key: key.clone(),
+            dag: Arc::clone(live.machine.plan().dag()),
+            dag_folder: live.folder.clone(),
+            position,
+            run: Arc::clone(live.machine.facts()),
+            run_started_at: live.machine.started_at().unwrap_or(now),
+            try_number: task.try_number,
+            generation: task.generation,
+            first_poke_at: task.first_poke_at,
+            pokes_before: task.pokes,
+            queued_at: now,
+        });
+        self.attempts.insert(attempt, key);
+    }
+
+    /// What was decided in this turn is durable.
+    pub(crate) fn committed(&mut self) -> Outbox {
+        self.released.clear();
+        std::mem::take(&mut self.outbox)
+    }
+
+    /// Lets go of the runs that ended; their rows are what is left of them.
+    pub(crate) fn release_ended(&mut self) -> Vec<(DagId, RunKey)> {
+        let ended = std::mem::take(&mut self.ended);
+        for (_, run) in &ended {
+            let over = self.live.get(run).is_some_and(|live| live.machine.state().is_final());
+            if over && let Some(live) = self.live.remove(run) {
+                if let Some(at) = live.timeout {
+                    self.timers.remove(&(at, *run));
+                }
+                self.dependents.remove(run);
+            }
+        }
+        ended
+    }
+
+    /// A run that waits for a place under `max_active_runs`.
+    pub(crate) fn enqueue(&mut self, facts: RunFacts, version: &Version, tasks: Tasks) {
+        let place = QueuedRun {
+            run: facts.key,
+            dag_id: facts.dag_id.clone(),
+            run_type: facts.run_type,
+            run_after: facts.run_after,
+            max_active_runs: version.plan.dag().max_active_runs,
+        };
+        self.waiting.insert(facts.key, Waiting { facts: Arc::new(facts), place, tasks });
+    }
+}

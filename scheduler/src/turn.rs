@@ -1,0 +1,177 @@
+//! One turn of the loop: everything that has arrived is decided on, and becomes one transaction.
+
+use tokio::sync::oneshot;
+use windrose_core::ids::AttemptId;
+use windrose_core::time::Timestamp;
+use windrose_engine::Event;
+use windrose_store::{CommandRow, StoreError, Topic};
+
+use crate::dag_set::Unusable;
+use crate::drive::Driver;
+use crate::error::SchedulerError;
+use crate::handle::{Message, Taken};
+
+/// What has arrived since the last turn.
+#[derive(Debug, Default)]
+pub(crate) struct Work {
+    pub(crate) messages: Vec<Message>,
+    pub(crate) commands: Vec<CommandRow>,
+}
+
+/// What a message is answered after the commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Answer {
+    Now(Taken),
+    /// A deferred attempt that wants its slots again is answered when admission has given them.
+    WhenResumed(AttemptId),
+}
+
+/// An acknowledgement that waits for admission.
+#[derive(Debug)]
+pub(crate) struct Resuming {
+    pub(crate) attempt: AttemptId,
+    pub(crate) ack: oneshot::Sender<Taken>,
+}
+
+impl Driver {
+    /// Decides on all of it and commits. Whatever happens, each message is decided on exactly once by what is committed:
+    /// if rows turn out to have been changed by someone else, memory is thrown away and the same work is decided anew.
+    pub(crate) async fn turn(&mut self, work: Work) -> Result<(), SchedulerError> {
+        loop {
+            let answers = match self.decide(&work).await {
+                Ok(answers) => answers,
+                Err(error) => {
+                    self.start_over(&error).await?;
+                    continue;
+                }
+            };
+            match self.commit().await {
+                Ok(()) => {
+                    self.publish(work, &answers);
+                    return Ok(());
+                }
+                Err(error) => self.start_over(&error).await?,
+            }
+        }
+    }
+
+    /// Memory and database may differ now: load the rows again, once the database answers.
+    async fn start_over(&mut self, error: &StoreError) -> Result<(), SchedulerError> {
+        tracing::warn!(%error, "deciding this batch anew from the database");
+        let may_pass = matches!(error, StoreError::Stale { .. } | StoreError::RunExists { .. }) || error.is_retryable();
+        if !may_pass {
+            return Err(SchedulerError::Store(error.clone()));
+        }
+        loop {
+            match self.restore().await {
+                Ok(()) => return Ok(()),
+                Err(SchedulerError::Store(error)) if error.is_retryable() => self.pause_after(&error).await,
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    async fn decide(&mut self, work: &Work) -> Result<Vec<Answer>, StoreError> {
+        let now = self.now();
+        let answers = work.messages.iter().map(|message| self.hear(now, message)).collect();
+        self.runs.fire_timers(now);
+        self.carry_out(now, &work.commands).await?;
+        self.note_ended(now).await?;
+        self.create_due_runs(now);
+        self.start_waiting_runs(now).await?;
+        self.admit(now);
+        self.note_ended(now).await?;
+        Ok(answers)
+    }
+
+    fn hear(&mut self, now: Timestamp, message: &Message) -> Answer {
+        let taken = |done: bool| Answer::Now(if done { Taken::Yes } else { Taken::Fenced });
+        match message {
+            Message::Started(attempt) => taken(self.runs.holder(*attempt).is_some_and(|key| {
+                let event = Event::Started { key: key.clone(), attempt: *attempt };
+                self.runs.feed(now, key.run, event).is_ok()
+            })),
+            Message::Deferred { attempt, deferred: false, .. } => {
+                if self.runs.set_deferred(now, *attempt, false) {
+                    Answer::WhenResumed(*attempt)
+                } else {
+                    Answer::Now(Taken::Fenced)
+                }
+            }
+            Message::Deferred { attempt, .. } => taken(self.runs.set_deferred(now, *attempt, true)),
+            Message::Report { report, .. } => taken(self.runs.holder(report.attempt).is_some_and(|key| {
+                let event = Event::Ended { key: key.clone(), report: report.as_ref().clone() };
+                self.runs.feed(now, key.run, event).is_ok()
+            })),
+        }
+    }
+
+    fn admit(&mut self, now: Timestamp) {
+        let mut next = || AttemptId(uuid::Uuid::now_v7().as_u128());
+        self.runs.admit(now, self.parallelism, &mut next);
+    }
+
+    /// One transaction. While the database is away everybody waits, and nothing is told to anyone.
+    async fn commit(&mut self) -> Result<(), StoreError> {
+        if self.runs.outbox.batch.is_empty() {
+            return Ok(());
+        }
+        loop {
+            match self.store.commit(&self.runs.outbox.batch).await {
+                Ok(()) => {
+                    self.failures = 0;
+                    return Ok(());
+                }
+                Err(error) if error.is_retryable() => self.pause_after(&error).await,
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// The commit is done: answer the messages, send out the attempts.
+    fn publish(&mut self, work: Work, answers: &[Answer]) {
+        let outbox = self.runs.committed();
+        for (message, answer) in work.messages.into_iter().zip(answers) {
+            let (Message::Report { ack, .. } | Message::Deferred { ack, .. }) = message else { continue };
+            match answer {
+                // Whoever asked may have gone away.
+                Answer::Now(taken) => drop(ack.send(*taken)),
+                Answer::WhenResumed(attempt) => self.resuming.push(Resuming { attempt: *attempt, ack }),
+            }
+        }
+        for attempt in std::mem::take(&mut self.runs.resumed) {
+            if let Some(at) = self.resuming.iter().position(|r| r.attempt == attempt) {
+                let _ = self.resuming.swap_remove(at).ack.send(Taken::Yes);
+            }
+        }
+        // An attempt that lost its task instance while it waited for slots.
+        let runs = &self.runs;
+        self.resuming.retain(|r| runs.holder(r.attempt).is_some());
+        for claim in outbox.claims {
+            let _ = self.desk.claims.send(claim);
+        }
+        for cancellation in outbox.cancellations {
+            let _ = self.desk.cancellations.send(cancellation);
+        }
+    }
+
+    /// Somebody outside the process changed something.
+    pub(crate) async fn woken(&mut self, topic: Topic, work: &mut Work) -> Result<(), SchedulerError> {
+        match topic {
+            Topic::Commands => work.commands = self.store.pending_commands().await?,
+            Topic::Dags => self.refresh_paused().await?,
+            Topic::Settings => self.refresh_pools().await?,
+            Topic::Runs => {}
+        }
+        Ok(())
+    }
+}
+
+impl From<Unusable> for SchedulerError {
+    fn from(error: Unusable) -> Self {
+        match error {
+            Unusable::Store(error) => Self::Store(error),
+            Unusable::Version(message) => Self::Store(StoreError::Corrupt { message }),
+        }
+    }
+}
