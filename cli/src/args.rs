@@ -61,9 +61,6 @@ pub(crate) enum Command {
         /// The shell.
         shell: clap_complete::Shell,
     },
-    /// Run the demonstration pipeline in the offline lab.
-    #[command(hide = true)]
-    Demo(DemoArgs),
 }
 
 /// Options of standalone.
@@ -78,26 +75,6 @@ pub(crate) struct StandaloneArgs {
     /// Serve no web page.
     #[arg(long)]
     pub no_web: bool,
-}
-
-/// Options of the demonstration.
-#[derive(Debug, ClapArgs)]
-pub(crate) struct DemoArgs {
-    /// End when the pipeline is done instead of staying up.
-    #[arg(long)]
-    pub exit: bool,
-    /// How many rows the CSV has.
-    #[arg(long, default_value_t = 10_000)]
-    pub rows: u32,
-    /// The web server's address.
-    #[arg(long, default_value = "127.0.0.1:8080")]
-    pub bind: std::net::SocketAddr,
-    /// The program that starts the lab.
-    #[arg(long, default_value = "lab/lab")]
-    pub lab: PathBuf,
-    /// The DAG file.
-    #[arg(long, default_value = "dags/data_pipeline.toml")]
-    pub dag: PathBuf,
 }
 
 /// A DAG.

@@ -5,12 +5,15 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use figment::Figment;
 use figment::providers::{Env, Format as _, Serialized, Toml};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use windrose_core::dag_file::Defaults;
+use windrose_operators::secrets::SecretsBackend;
 
 /// The file that is read if no other is named.
 pub(crate) const FILE: &str = "windrose.toml";
@@ -133,8 +136,11 @@ impl Config {
         if file.is_some() && !path.exists() {
             anyhow::bail!("there is no configuration file {}", path.display());
         }
-        Figment::from(Serialized::defaults(Self::default()))
-            .merge(Toml::file_exact(path))
+        let mut layers = Figment::from(Serialized::defaults(Self::default()));
+        if path.exists() {
+            layers = layers.merge(Toml::file_exact(path));
+        }
+        layers
             .merge(Env::prefixed("WINDROSE__").split("__"))
             .extract()
             .map_err(|e| anyhow::anyhow!("{}", one_sentence(&e)))
@@ -144,6 +150,29 @@ impl Config {
     /// The database's URL, the default filled in.
     pub(crate) fn database_url(&self) -> String {
         self.database.clone().unwrap_or_else(|| format!("sqlite:{}", self.data.join("windrose.db").display()))
+    }
+
+    /// What DAG files mean where they say nothing.
+    pub(crate) fn dag_file_defaults(&self) -> Result<Defaults> {
+        let given = &self.dag_defaults;
+        let timezone = given.timezone.parse().map_err(|_| {
+            anyhow::anyhow!("dag_defaults.timezone is '{}', which is no IANA zone such as Europe/Paris", given.timezone)
+        })?;
+        Ok(Defaults {
+            timezone,
+            dags_are_paused_at_creation: given.paused_at_creation,
+            create_cron_data_intervals: given.create_cron_data_intervals,
+            create_delta_data_intervals: given.create_delta_data_intervals,
+            ..Defaults::default()
+        })
+    }
+
+    /// The secrets backends, in the order in which they are asked.
+    pub(crate) fn backends(&self) -> Result<Vec<Arc<dyn SecretsBackend>>> {
+        if let Some(backend) = self.secrets.backends.first() {
+            anyhow::bail!("secrets.backends: '{}' is not supported yet", backend.backend);
+        }
+        Ok(Vec::new())
     }
 
     /// Where task logs are kept.

@@ -1,10 +1,12 @@
 //! The binary `windrose`: one file per command in `cmd`, composed here.
 
 mod args;
+mod clock;
 mod cmd;
 mod config;
 mod database;
 mod output;
+mod standalone;
 
 use std::process::ExitCode;
 

@@ -33,7 +33,7 @@ pub(crate) fn list<R: Row>(rows: &[R], json: bool) -> anyhow::Result<()> {
         return Ok(());
     }
     let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
     table.set_header(R::HEADS.iter().map(|head| head.to_uppercase()));
     for row in rows {
         table.add_row(row.cells());

@@ -1,9 +1,8 @@
 //! The syntax of templated strings.
 
-use std::sync::OnceLock;
-
-use minijinja::Environment;
 use toml::de::DeValue;
+
+use crate::template;
 
 use super::reporter::{Finding, Reporter};
 use super::values::Node;
@@ -26,13 +25,5 @@ pub(super) fn check_templates(field: &str, node: &Node<'_>, reporter: &mut Repor
 
 /// The line and what is wrong there.
 fn check_syntax(text: &str) -> Result<(), (usize, String)> {
-    static PARSER: OnceLock<Environment<'static>> = OnceLock::new();
-    if !["{{", "{%", "{#"].iter().any(|mark| text.contains(mark)) {
-        return Ok(());
-    }
-    let parser = PARSER.get_or_init(Environment::new);
-    parser.template_from_str(text).map(|_| ()).map_err(|why| {
-        let what = why.detail().map_or_else(|| why.kind().to_string(), str::to_owned);
-        (why.line().unwrap_or(1), what)
-    })
+    template::check_syntax(text).map_err(|why| (why.line.map_or(1, |line| line as usize), why.message))
 }

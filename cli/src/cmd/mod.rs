@@ -1,0 +1,71 @@
+//! The commands, one file each.
+
+mod check;
+mod commands;
+mod completions;
+mod connections;
+mod dags;
+mod db;
+mod operators;
+mod pools;
+mod runs;
+mod simulate;
+mod task_logs;
+mod task_test;
+mod tasks;
+mod trigger;
+mod variables;
+
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result};
+
+use crate::args::{Args, Command};
+use crate::config::Config;
+use crate::{database, standalone};
+
+/// What a command is given besides its own arguments.
+pub(crate) struct Session {
+    pub(crate) config: Config,
+    pub(crate) json: bool,
+}
+
+impl Session {
+    pub(crate) async fn store(&self) -> Result<windrose_store::Store> {
+        database::open(&self.config).await
+    }
+}
+
+/// Carries out what was typed.
+pub(crate) fn run(args: Args) -> Result<ExitCode> {
+    if let Command::Completions { shell } = args.command {
+        return Ok(completions::print(shell));
+    }
+    let mut config = Config::load(args.config.as_deref())?;
+    config.database = args.database.or(config.database);
+    config.data = args.data.unwrap_or(config.data);
+    let session = Session { config, json: args.json };
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("the asynchronous runtime cannot be started")?;
+    let code = runtime.block_on(dispatch(session, args.command));
+    // Blocking reads of standard input or files must not keep the process.
+    runtime.shutdown_background();
+    code
+}
+
+async fn dispatch(session: Session, command: Command) -> Result<ExitCode> {
+    match command {
+        Command::Standalone(args) => standalone::run(session.config, args).await,
+        Command::Dags(command) => dags::run(&session, command).await,
+        Command::Runs(command) => runs::run(&session, command).await,
+        Command::Tasks(command) => tasks::run(&session, command).await,
+        Command::Connections(command) => connections::run(&session, command).await,
+        Command::Variables(command) => variables::run(&session, command).await,
+        Command::Pools(command) => pools::run(&session, command).await,
+        Command::Operators(command) => operators::run(&session, command),
+        Command::Db(command) => db::run(&session, command).await,
+        Command::Completions { shell } => Ok(completions::print(shell)),
+    }
+}

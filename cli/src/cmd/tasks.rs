@@ -1,0 +1,103 @@
+//! `windrose tasks`
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use serde::Serialize;
+use windrose_core::cause::Cause;
+use windrose_core::time::Timestamp;
+use windrose_scheduler::Command;
+use windrose_store::TaskRow;
+
+use crate::args::{RunArg, TasksCommand};
+use crate::cmd::commands::{self, Answer, PENDING};
+use crate::cmd::{Session, runs, task_logs, task_test};
+use crate::output::{self, Row};
+
+#[derive(Serialize)]
+pub(crate) struct Shown {
+    task_id: String,
+    map_index: i32,
+    state: &'static str,
+    try_number: u32,
+    queued_at: Option<Timestamp>,
+    started_at: Option<Timestamp>,
+    ended_at: Option<Timestamp>,
+    seconds: Option<f64>,
+    /// Why the last try failed, as data.
+    cause: Option<Cause>,
+    /// The same as a sentence.
+    cause_text: Option<String>,
+}
+
+impl From<&TaskRow> for Shown {
+    fn from(row: &TaskRow) -> Self {
+        Self {
+            task_id: row.key.task.to_string(),
+            map_index: row.key.map_index,
+            state: row.state.name().as_str(),
+            try_number: row.try_number,
+            queued_at: row.queued_at,
+            started_at: row.started_at,
+            ended_at: row.ended_at,
+            seconds: row.started_at.zip(row.ended_at).map(|(from, to)| to.since(from).as_secs_f64()),
+            cause_text: row.cause.as_ref().map(Cause::sentence),
+            cause: row.cause.clone(),
+        }
+    }
+}
+
+impl Row for Shown {
+    const HEADS: &'static [&'static str] = &["task", "state", "try", "seconds", "cause"];
+
+    fn cells(&self) -> Vec<String> {
+        let name = match self.map_index {
+            -1 => self.task_id.clone(),
+            index => format!("{}[{index}]", self.task_id),
+        };
+        vec![
+            name,
+            self.state.into(),
+            self.try_number.to_string(),
+            self.seconds.map(|s| format!("{s:.2}")).unwrap_or_default(),
+            self.cause_text.clone().unwrap_or_default(),
+        ]
+    }
+}
+
+pub(crate) fn print(rows: &[TaskRow], json: bool) -> Result<()> {
+    output::list(&rows.iter().map(Shown::from).collect::<Vec<_>>(), json)
+}
+
+pub(crate) async fn run(session: &Session, command: TasksCommand) -> Result<ExitCode> {
+    match command {
+        TasksCommand::List(run) => {
+            let store = session.store().await?;
+            let row = runs::find(&store, &run).await?;
+            print(&store.tasks(row.facts.key).await?, session.json)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        TasksCommand::Logs { dag_id, task_id, run_id, try_number, map_index, follow } => {
+            let run = RunArg { dag_id, run_id };
+            task_logs::run(session, &run, &task_id, map_index, try_number, follow).await
+        }
+        TasksCommand::Clear { dag_id, task_id, run_id, downstream } => {
+            let store = session.store().await?;
+            let row = runs::find(&store, &RunArg { dag_id, run_id }).await?;
+            let command = Command::Clear {
+                dag_id: row.facts.dag_id,
+                run_id: row.facts.run_id,
+                tasks: task_id.into_iter().map(Into::into).collect(),
+                downstream,
+            };
+            match commands::give(&store, &command).await? {
+                Answer::Done => eprintln!("cleared"),
+                Answer::Pending => eprintln!("{PENDING}"),
+            }
+            Ok(ExitCode::SUCCESS)
+        }
+        TasksCommand::Test { file, task_id, logical_date, conf } => {
+            task_test::run(session, &file, &task_id, logical_date, conf.as_deref()).await
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! `windrose dags trigger`
+
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result, bail};
+use serde_json::{Map, Value, json};
+use windrose_core::ids::RunId;
+use windrose_core::run_state::RunType;
+use windrose_core::time::Timestamp;
+use windrose_core::timetable::run_id;
+use windrose_scheduler::Command;
+
+use crate::args::TriggerArgs;
+use crate::clock;
+use crate::cmd::commands::{self, Answer, PENDING};
+use crate::cmd::{Session, dags, runs};
+use crate::output;
+
+pub(crate) async fn run(session: &Session, args: TriggerArgs) -> Result<ExitCode> {
+    let store = session.store().await?;
+    let dag = dags::find(&store, &args.dag_id).await?;
+    let conf = read_conf(args.conf.as_deref())?;
+    let logical_date = args.logical_date.map(Timestamp::from);
+    let id = match args.run_id {
+        Some(id) if id.is_empty() || id.len() > 250 => bail!("a run id has 1 to 250 characters"),
+        Some(id) => RunId::from(id),
+        None => run_id(RunType::Manual, logical_date.unwrap_or_else(clock::now)),
+    };
+    let command =
+        Command::Trigger { dag_id: dag.dag_id.clone(), run_id: id.clone(), logical_date, conf, note: args.note };
+    let pending = matches!(commands::give(&store, &command).await?, Answer::Pending);
+    if args.wait && !pending {
+        return runs::watch(session, &store, &args.dag_id, id.as_str()).await;
+    }
+    if session.json {
+        output::object(&json!({ "dag_id": args.dag_id, "run_id": id, "pending": pending }))?;
+    } else {
+        println!("{id}");
+    }
+    if pending {
+        eprintln!("{PENDING}");
+        if args.wait {
+            return Ok(ExitCode::FAILURE);
+        }
+    }
+    if dag.paused {
+        eprintln!("DAG '{}' is paused: the run waits until 'windrose dags unpause {}'", args.dag_id, args.dag_id);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Parameters of a run.
+pub(crate) fn read_conf(text: Option<&str>) -> Result<Map<String, Value>> {
+    match text {
+        None => Ok(Map::new()),
+        Some(text) => serde_json::from_str(text).context("--conf must be a JSON object, such as '{\"rows\": 10}'"),
+    }
+}

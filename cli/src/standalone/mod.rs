@@ -1,0 +1,134 @@
+//! `windrose standalone`: scheduler, worker and web page in one process.
+
+mod port;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use windrose_operators::catalog::OperatorCatalog;
+use windrose_scheduler::{Options, Scheduler};
+use windrose_store::Store;
+use windrose_store::task_log::TaskLogs;
+use windrose_worker::{Worker, WorkerOptions};
+
+use crate::args::StandaloneArgs;
+use crate::clock::SystemClock;
+use crate::config::Config;
+use crate::database;
+
+use port::StandalonePort;
+
+/// Runs until it is told to stop (SIGINT or SIGTERM) or a part of it fails.
+pub(crate) async fn run(mut config: Config, args: StandaloneArgs) -> Result<ExitCode> {
+    config.dags = args.dags.unwrap_or(config.dags);
+    config.web.bind = args.bind.unwrap_or(config.web.bind);
+    start_logging(&config);
+    let listener = if args.no_web { None } else { Some(listen(&config).await?) };
+    let store = database::open(&config).await?;
+    let holder = format!("process {} on {}", std::process::id(), host());
+    let lock = store.lock_standalone(&holder).await?;
+    let stop = CancellationToken::new();
+    let outcome = serve(&config, store.clone(), listener, &stop).await;
+    stop.cancel();
+    drop(lock);
+    store.close().await;
+    outcome.map(|()| ExitCode::SUCCESS)
+}
+
+async fn serve(
+    config: &Config,
+    store: Store,
+    listener: Option<TcpListener>,
+    stop: &CancellationToken,
+) -> Result<()> {
+    let clock = Arc::new(SystemClock);
+    let options = Options {
+        dags: config.dags.clone(),
+        catalog: Arc::new(OperatorCatalog),
+        defaults: config.dag_file_defaults()?,
+        parallelism: config.scheduler.parallelism as usize,
+    };
+    let (scheduler, handle) = Scheduler::load(store.clone(), clock, options).await?;
+    let port = Arc::new(StandalonePort::new(handle, store.clone()));
+    let worker = Worker::new(port, worker_options(config)?);
+
+    let scheduler_stop = CancellationToken::new();
+    let mut scheduling = tokio::spawn(scheduler.run(scheduler_stop.clone()));
+    let working = tokio::spawn(worker.run(stop.clone()));
+    let address = match listener {
+        None => None,
+        Some(listener) => {
+            let address = listener.local_addr().context("the web server's address cannot be found out")?;
+            let state = windrose_web::State { store, logs: TaskLogs::new(config.log_folder()), clock: Arc::new(SystemClock) };
+            tokio::spawn(windrose_web::serve(listener, state, stop.clone()));
+            Some(address)
+        }
+    };
+    match address {
+        Some(address) => println!("windrose is ready: http://{address}"),
+        None => println!("windrose is ready: (no web page)"),
+    }
+    let ended = tokio::select! {
+        () = told_to_stop() => None,
+        ended = &mut scheduling => Some(ended),
+    };
+    tracing::info!("stopping: processes of running tasks are ended, remote work goes on");
+    stop.cancel();
+    // The worker first: what it still reports must find the scheduler.
+    let _ = tokio::time::timeout(Duration::from_secs(config.worker.grace_seconds + 5), working).await;
+    scheduler_stop.cancel();
+    let ended = match ended {
+        Some(ended) => ended,
+        None => scheduling.await,
+    };
+    ended.context("the scheduler failed")?.context("the scheduler had to stop")
+}
+
+fn worker_options(config: &Config) -> Result<WorkerOptions> {
+    let mut options = WorkerOptions::new(config.data.join("scratch"), config.log_folder(), Arc::new(SystemClock));
+    options.processes = config.worker.processes;
+    options.cancel_grace = Duration::from_secs(config.worker.grace_seconds);
+    options.secrets_ttl = Duration::from_secs(config.secrets.cache_seconds);
+    options.backends = config.backends()?;
+    Ok(options)
+}
+
+async fn listen(config: &Config) -> Result<TcpListener> {
+    let address = config.web.bind;
+    if !address.ip().is_loopback() {
+        anyhow::bail!(
+            "the web page has no sign-in yet, so it is served on loopback only; {address} is not, use 127.0.0.1"
+        );
+    }
+    TcpListener::bind(address).await.with_context(|| {
+        format!("the web page cannot be served on {address}; choose another address with --bind, or --no-web")
+    })
+}
+
+async fn told_to_stop() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
+        tracing::warn!("SIGTERM cannot be handled; use Ctrl-C");
+        let _ = tokio::signal::ctrl_c().await;
+        return;
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminate.recv() => {}
+    }
+}
+
+fn host() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/hostname").map_or_else(|_| "this host".to_owned(), |name| name.trim().to_owned())
+}
+
+fn start_logging(config: &Config) {
+    let filter = tracing_subscriber::EnvFilter::try_new(&config.log)
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    // A second standalone in one process (tests) keeps the first one's.
+    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+}

@@ -1,0 +1,130 @@
+//! The worker's port in one process: channels to the scheduler, and the database for what it only reads.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use async_trait::async_trait;
+use serde_json::Value;
+use windrose_core::claim::Claim;
+use windrose_core::connection::Connection;
+use windrose_core::ids::{AttemptId, RunKey, TaskInstanceKey};
+use windrose_core::outcome::Report;
+use windrose_scheduler::{Handle, Stopped, Taken};
+use windrose_store::{Store, StoreError};
+use windrose_worker::port::{Ack, PortError, PreviousSuccess, WorkerPort};
+
+use crate::clock;
+
+pub(crate) struct StandalonePort {
+    scheduler: Handle,
+    store: Store,
+    /// Whose rendered fields an attempt's are.
+    attempts: Mutex<HashMap<AttemptId, TaskInstanceKey>>,
+}
+
+impl StandalonePort {
+    pub(crate) fn new(scheduler: Handle, store: Store) -> Self {
+        Self { scheduler, store, attempts: Mutex::default() }
+    }
+
+    fn attempts(&self) -> std::sync::MutexGuard<'_, HashMap<AttemptId, TaskInstanceKey>> {
+        self.attempts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn closed(_: Stopped) -> PortError {
+    PortError::Closed
+}
+
+fn unavailable(error: StoreError) -> PortError {
+    PortError::Unavailable(error.to_string())
+}
+
+const fn ack(taken: Taken) -> Ack {
+    match taken {
+        Taken::Yes => Ack::Taken,
+        Taken::Fenced => Ack::Fenced,
+    }
+}
+
+#[async_trait]
+impl WorkerPort for StandalonePort {
+    async fn claim(&self) -> Result<Claim, PortError> {
+        let claim = self.scheduler.next_claim().await.map_err(closed)?;
+        self.attempts().insert(claim.attempt, claim.key.clone());
+        Ok(claim)
+    }
+
+    async fn cancellation(&self) -> Result<(AttemptId, String), PortError> {
+        let cancellation = self.scheduler.next_cancellation().await.map_err(closed)?;
+        Ok((cancellation.attempt, cancellation.by))
+    }
+
+    fn started(&self, attempt: AttemptId) {
+        self.scheduler.started(attempt);
+    }
+
+    async fn deferred(&self, attempt: AttemptId, deferred: bool) -> Result<Ack, PortError> {
+        self.scheduler.deferred(attempt, deferred).await.map(ack).map_err(closed)
+    }
+
+    async fn report(&self, report: Report) -> Result<Ack, PortError> {
+        self.attempts().remove(&report.attempt);
+        self.scheduler.report(report).await.map(ack).map_err(closed)
+    }
+
+    async fn checkpoint(&self, key: &TaskInstanceKey, generation: u32) -> Result<Option<Value>, PortError> {
+        self.store.checkpoint(key, generation).await.map_err(unavailable)
+    }
+
+    async fn save_checkpoint(
+        &self,
+        attempt: AttemptId,
+        key: &TaskInstanceKey,
+        generation: u32,
+        checkpoint: &Value,
+    ) -> Result<Ack, PortError> {
+        match self.store.save_checkpoint(attempt, key, generation, checkpoint, clock::now()).await {
+            Ok(()) => Ok(Ack::Taken),
+            Err(StoreError::Fenced { .. }) => Ok(Ack::Fenced),
+            Err(error) => Err(unavailable(error)),
+        }
+    }
+
+    async fn xcom(
+        &self,
+        run: RunKey,
+        task_id: &str,
+        map_index: Option<i32>,
+        key: &str,
+    ) -> Result<Option<Value>, PortError> {
+        self.store.xcom(run, task_id, map_index, key).await.map_err(unavailable)
+    }
+
+    async fn previous_success(&self, run: RunKey) -> Result<Option<PreviousSuccess>, PortError> {
+        let row = self.store.previous_success(run).await.map_err(unavailable)?;
+        Ok(row.map(|row| PreviousSuccess {
+            data_interval: row.facts.data_interval,
+            started_at: row.started_at,
+            ended_at: row.ended_at,
+        }))
+    }
+
+    async fn stored_connection(&self, conn_id: &str) -> Result<Option<Connection>, PortError> {
+        self.store.connection(conn_id).await.map_err(unavailable)
+    }
+
+    async fn stored_variable(&self, key: &str) -> Result<Option<String>, PortError> {
+        self.store.variable(key).await.map_err(unavailable)
+    }
+
+    fn rendered(&self, attempt: AttemptId, fields: Value) {
+        let Some(key) = self.attempts().get(&attempt).cloned() else { return };
+        let store = self.store.clone();
+        tokio::spawn(async move {
+            if let Err(error) = store.save_rendered_fields(&key, &fields, clock::now()).await {
+                tracing::warn!(task = %key.task, %error, "the rendered fields are not kept");
+            }
+        });
+    }
+}

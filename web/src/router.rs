@@ -1,0 +1,18 @@
+//! All routes on one page.
+
+use axum::Router;
+use axum::routing::get;
+
+use crate::{State, health, pages};
+
+/// The routes of the web server.
+pub(crate) fn router(state: State) -> Router {
+    Router::new()
+        .route("/", get(pages::dags))
+        .route("/dags/{dag_id}", get(pages::dag))
+        .route("/dags/{dag_id}/runs/{run_id}", get(pages::run))
+        .route("/dags/{dag_id}/runs/{run_id}/tasks/{task_id}/{map_index}/tries/{try_number}", get(pages::log))
+        .route("/health", get(health::health))
+        .fallback(pages::not_found)
+        .with_state(state)
+}
