@@ -15,6 +15,7 @@ pub mod process;
 pub mod python;
 pub mod registry;
 pub mod remote_job;
+pub mod seconds;
 pub mod secrets;
 pub mod sensor;
 #[cfg(any(test, feature = "testing"))]

@@ -2,7 +2,10 @@
 
 use std::sync::LazyLock;
 
-use crate::aws::s3_key_sensor::S3KeySensorParameters;
+use crate::aws::{
+    glue_crawler::GlueCrawlerParameters, glue_crawler_sensor::GlueCrawlerSensorParameters, glue_job::GlueJobParameters,
+    glue_job_sensor::GlueJobSensorParameters, s3_key_sensor::S3KeySensorParameters,
+};
 use crate::local::{bash::Bash, branch::Branch, empty::Empty, latest_only::LatestOnly, short_circuit::ShortCircuit};
 use crate::operator::OperatorEntry;
 use crate::python::Python;
@@ -13,6 +16,10 @@ pub static REGISTRY: LazyLock<Vec<OperatorEntry>> = LazyLock::new(|| {
         OperatorEntry::of::<Bash>(),
         OperatorEntry::of::<Branch>(),
         OperatorEntry::of::<Empty>(),
+        OperatorEntry::of::<GlueCrawlerParameters>(),
+        OperatorEntry::of::<GlueCrawlerSensorParameters>(),
+        OperatorEntry::of::<GlueJobParameters>(),
+        OperatorEntry::of::<GlueJobSensorParameters>(),
         OperatorEntry::of::<LatestOnly>(),
         OperatorEntry::of::<Python>(),
         OperatorEntry::of::<S3KeySensorParameters>(),

@@ -42,7 +42,7 @@ macro_rules! aws_parameters {
         #[derive(Clone, serde::Deserialize, schemars::JsonSchema)]
         #[serde(deny_unknown_fields)]
         $vis struct $name {
-            $($(#[$field_meta])* $field: $type,)*
+            $($(#[$field_meta])* pub(in crate::aws) $field: $type,)*
             /// The `aws` connection; an empty text stands for the SDK's default credential chain.
             #[serde(default = "crate::aws::parameters::default_conn_id")]
             #[schemars(extend("x-template" = true))]

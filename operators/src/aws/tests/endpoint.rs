@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 
@@ -156,14 +157,15 @@ pub(super) fn complaint(name: &str, parameters: Value) -> String {
 }
 
 fn start_moto() -> (Child, String) {
-    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../.venv/bin/moto_server");
-    let program = if folder.exists() { folder } else { "moto_server".into() };
+    let lab = Path::new(env!("CARGO_MANIFEST_DIR")).join("../lab/.venv");
+    let of_lab = std::env::var_os("WINDROSE_VENV").map_or(lab, PathBuf::from).join("bin/moto_server");
+    let program = if of_lab.exists() { of_lab } else { "moto_server".into() };
     let mut child = Command::new(program)
         .args(["-H", "127.0.0.1", "-p", "0"])
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .spawn()
-        .expect("moto_server is installed: run `make lab` once, or `pip install 'moto[server]'`");
+        .expect("moto_server is installed: run `lab/lab --prepare`, or `pip install 'moto[server]'`");
     let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
     let url = lines
         .by_ref()
