@@ -24,6 +24,7 @@ pub mod python_regex;
 pub mod s3_address;
 pub mod s3_key_sensor;
 pub mod s3_wildcard;
+pub mod secrets_manager;
 pub mod session;
 #[cfg(test)]
 mod tests;

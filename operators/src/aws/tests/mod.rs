@@ -6,4 +6,6 @@ mod glue_job;
 mod glue_job_sensor;
 mod s3_key_sensor;
 mod s3_vectors;
+mod secrets_manager;
 mod session;
+mod vector_file;

@@ -1,22 +1,14 @@
 //! Airflow's own answers for keys, wildcards and URLs.
 
-use std::path::PathBuf;
-
 use serde_json::Value;
 
 use super::endpoint::{Endpoint, operator};
+use super::vector_file::rows;
 use crate::aws::parameters::AwsParameters;
 use crate::aws::s3_address::parse_s3_url;
 use crate::aws::session::session_for;
 use crate::operator::Runnable;
 use crate::sensor::Poke;
-
-fn rows() -> Vec<Value> {
-    let own = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../testdata/vectors");
-    let folder = std::env::var_os("WINDROSE_VECTORS").map_or(own, PathBuf::from);
-    let text = std::fs::read_to_string(folder.join("s3_wildcards.jsonl")).unwrap();
-    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-}
 
 fn judge(row: &Value, found: &Result<Value, String>) -> Result<(), String> {
     let id = row["id"].as_str().unwrap();
@@ -49,7 +41,7 @@ async fn fill(endpoint: &Endpoint, buckets: &Value) {
 #[tokio::test]
 async fn keys_wildcards_and_urls_mean_what_they_mean_in_airflow() {
     let endpoint = Endpoint::moto().await;
-    let rows = rows();
+    let rows = rows("s3_wildcards.jsonl");
     let mut wrong = Vec::new();
     let mut filled = &Value::Null;
     for row in &rows {
