@@ -128,12 +128,16 @@ pub(crate) async fn connect(place: &Place) -> Result<Pools, StoreError> {
     Ok(Pools { writer, reader })
 }
 
-/// A pool hides why it could not connect behind a timeout, so the first connection is made by hand.
+/// A pool hides why it could not connect, or set a connection up, behind a timeout; so the first one is made by hand.
 async fn first_connection(place: &Place, options: &AnyConnectOptions) -> Result<(), StoreError> {
     use sqlx::Connection;
-    let connecting = tokio::time::timeout(ACQUIRE_TIMEOUT, options.connect());
-    match connecting.await {
-        Ok(Ok(connection)) => Ok(connection.close().await?),
+    let connecting = async {
+        let mut connection = options.connect().await?;
+        sqlx::raw_sql(place.dialect().session_setup(Role::Writer)).execute(&mut connection).await?;
+        connection.close().await
+    };
+    match tokio::time::timeout(ACQUIRE_TIMEOUT, connecting).await {
+        Ok(Ok(())) => Ok(()),
         Ok(Err(error)) => Err(located(error.into(), place)),
         Err(_) => Err(located(sqlx::Error::PoolTimedOut.into(), place)),
     }
