@@ -61,7 +61,7 @@ pub enum Event {
     },
     /// Look at the clock: [`crate::RunMachine::poll_timeout`] has come.
     TimerDue,
-    /// A person stops the run: what runs is cancelled and fails, what waits is skipped, teardowns still run.
+    /// A person stops the run, which must not have ended: what runs is cancelled and fails, what waits is skipped, teardowns still run.
     Cancel {
         /// Who.
         by: String,

@@ -35,7 +35,7 @@ impl RunMachine {
                 self.fire_timers(now);
                 Ok(())
             }
-            Event::Cancel { by } => self.mark_run_failed(now, &by),
+            Event::Cancel { by } => self.cancel(now, &by),
             Event::MarkRun { success: false, by } => self.mark_run_failed(now, &by),
             Event::MarkRun { success: true, by } => self.mark_run_successful(now, &by),
             Event::MarkTask { key, state, by } => self.mark_task(now, &key, state, &by),

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use windrose_core::ids::{RunKey, TaskInstanceKey};
 use windrose_core::time::Timestamp;
 
-use super::Admission;
+use super::{Admission, Place};
 use crate::effect::Candidate;
 
 /// Where a candidate waits.
@@ -56,10 +56,12 @@ pub(super) struct Lane {
 impl Admission {
     pub(super) fn enqueue(&mut self, candidate: Candidate, resumes: bool) {
         let task = candidate.task();
-        // Zero slots would escape every limit; validation refuses it.
-        let id = LaneId { pool: task.pool.clone(), slots: task.pool_slots.max(1), run: candidate.key.run };
+        let counted = resumes && self.pools.get(&task.pool).is_some_and(|pool| pool.include_deferred);
+        // Zero slots would escape every limit; validation refuses it. One that goes on and was counted wants no more.
+        let slots = if counted { 0 } else { task.pool_slots.max(1) };
+        let id = LaneId { pool: task.pool.clone(), slots, run: candidate.key.run };
         let rank = Rank::of(&candidate, resumes);
-        self.waiting.insert(candidate.key.clone(), (id.clone(), rank.clone()));
+        self.waiting.insert(candidate.key.clone(), Place::Lane(id.clone(), rank.clone()));
         self.lanes.entry(id.clone()).or_default().candidates.insert(rank, candidate);
         self.runs.entry(id.run).or_default().lanes.insert(id.clone());
         self.refresh_head(&id);
@@ -101,6 +103,7 @@ impl Admission {
 
     /// Makes the pool's view of a lane true: its first candidate if the run has room for it, else nothing.
     fn refresh_head(&mut self, id: &LaneId) {
+        self.work += 1;
         let Some(lane) = self.lanes.get(id) else { return };
         let wanted =
             lane.candidates.first_key_value().filter(|(_, c)| self.run_has_room(c)).map(|(rank, _)| rank.clone());
@@ -142,6 +145,6 @@ impl Admission {
     /// Whether this task instance waits in a lane.
     #[must_use]
     pub fn is_waiting(&self, key: &TaskInstanceKey) -> bool {
-        self.waiting.contains_key(key) || self.parked.values().flatten().any(|c| &c.key == key)
+        self.waiting.contains_key(key)
     }
 }

@@ -90,10 +90,18 @@ pub struct Admission {
     tasks: HashMap<(DagId, TaskId), u32>,
     /// Candidates that a task's own limit keeps out; they come back when an instance of it ends.
     parked: HashMap<(DagId, TaskId), Vec<Candidate>>,
-    /// Where a candidate waits; parked ones are not here.
-    waiting: HashMap<TaskInstanceKey, (LaneId, Rank)>,
+    waiting: HashMap<TaskInstanceKey, Place>,
     held: HashMap<TaskInstanceKey, Hold>,
     paused: HashSet<DagId>,
+    work: u64,
+}
+
+/// Where a candidate waits.
+#[derive(Debug)]
+enum Place {
+    Lane(LaneId, Rank),
+    /// At its task's own limit.
+    Parked(DagId, TaskId),
 }
 
 #[derive(Debug, Default)]
@@ -124,6 +132,14 @@ impl Admission {
             pool.used = used;
         }
         self.refresh_heads_of_pool(name);
+        // What they want depends on whether the pool has counted them all along.
+        let going_on = |key: &&TaskInstanceKey| self.held[*key].candidate.task().pool == name;
+        let deferred: Vec<_> =
+            self.waiting.keys().filter(|key| self.held.contains_key(key)).filter(going_on).cloned().collect();
+        for key in deferred {
+            self.withdraw(&key);
+            self.set_deferred(&key, false);
+        }
     }
 
     /// Removes a pool; its candidates wait until there is one of that name again.
@@ -176,11 +192,14 @@ impl Admission {
 
     /// A task instance is not ready any more.
     pub fn withdraw(&mut self, key: &TaskInstanceKey) {
-        if let Some((lane, rank)) = self.waiting.remove(key) {
-            self.take(&lane, &rank);
-        }
-        for parked in self.parked.values_mut() {
-            parked.retain(|c| &c.key != key);
+        match self.waiting.remove(key) {
+            Some(Place::Lane(lane, rank)) => drop(self.take(&lane, &rank)),
+            Some(Place::Parked(dag, task)) => {
+                if let Some(parked) = self.parked.get_mut(&(dag, task)) {
+                    parked.retain(|c| &c.key != key);
+                }
+            }
+            None => {}
         }
     }
 
@@ -227,9 +246,11 @@ impl Admission {
         let mut admitted = Vec::new();
         let mut free = free_slots;
         while let Some((id, rank)) = self.best(free > 0) {
+            self.work += 1;
             let Some((candidate, resumed)) = self.take(&id, &rank) else { break };
             self.waiting.remove(&candidate.key);
             if !resumed && let Some(limited) = self.task_limit_reached(&candidate) {
+                self.waiting.insert(candidate.key.clone(), Place::Parked(limited.0.clone(), limited.1.clone()));
                 self.parked.entry(limited).or_default().push(candidate);
                 continue;
             }
@@ -257,6 +278,12 @@ impl Admission {
         self.runs.get(&run).map_or(0, |r| r.active)
     }
 
+    /// How many candidates and lane heads have been looked at: the measure of what admission costs.
+    #[must_use]
+    pub const fn work(&self) -> u64 {
+        self.work
+    }
+
     /// The slots in use and the slots in all of a pool.
     #[must_use]
     pub fn pool_use(&self, name: &str) -> Option<(i64, i64)> {
@@ -266,13 +293,20 @@ impl Admission {
     /// Everything that keeps a waiting task instance out; empty if it does not wait here.
     #[must_use]
     pub fn obstacles(&self, key: &TaskInstanceKey) -> Vec<Obstacle> {
-        let queued = self.waiting.get(key).and_then(|(id, rank)| self.lanes.get(id)?.candidates.get(rank));
-        let parked = || self.parked.values().flatten().find(|c| &c.key == key);
-        let Some(candidate) = queued.or_else(parked) else { return Vec::new() };
+        let candidate = match self.waiting.get(key) {
+            Some(Place::Lane(id, rank)) => self.lanes.get(id).and_then(|lane| lane.candidates.get(rank)),
+            Some(Place::Parked(dag, task)) => {
+                self.parked.get(&(dag.clone(), task.clone())).and_then(|all| all.iter().find(|c| &c.key == key))
+            }
+            None => None,
+        };
+        let Some(candidate) = candidate else { return Vec::new() };
         let task = candidate.task();
         let mut found = Vec::new();
         match self.pools.get(&task.pool) {
             None => found.push(Obstacle::NoSuchPool { pool: task.pool.clone() }),
+            // A deferred one that the pool has counted all along has its slots.
+            Some(pool) if pool.include_deferred && self.held.contains_key(key) => {}
             Some(pool) => found.extend(pool.obstacle(&task.pool, task.pool_slots)),
         }
         if self.active_in_run(key.run) >= candidate.dag.max_active_tasks {

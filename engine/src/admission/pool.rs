@@ -28,7 +28,7 @@ impl Pool {
         let free = self.free();
         self.heads
             .iter()
-            .take_while(|&(&wanted, _)| i64::from(wanted) <= free)
+            .take_while(|&(&wanted, _)| i64::from(wanted) <= free.max(0))
             .filter_map(|(&wanted, heads)| heads.first().map(|(rank, run)| (wanted, rank, *run)))
             .filter(|(_, rank, _)| new_attempts || rank.resumes())
             .min_by(|a, b| a.1.cmp(b.1))

@@ -1,7 +1,7 @@
 //! A person says how a run ended (Airflow's `set_dag_run_state_to_failed` and `…_to_success`).
 
 use windrose_core::cause::Cause;
-use windrose_core::run_state::RunEvent;
+use windrose_core::run_state::{IllegalRunTransition, RunEvent, RunState};
 use windrose_core::task_state::{FinalState, TaskEvent, TaskState};
 use windrose_core::time::Timestamp;
 
@@ -10,6 +10,14 @@ use crate::run_machine::RunMachine;
 use crate::transition::Because;
 
 impl RunMachine {
+    /// A person stops a run that has not ended; an ended one is left as it is.
+    pub(crate) fn cancel(&mut self, now: Timestamp, by: &str) -> Result<(), Refused> {
+        if self.state.is_final() {
+            return Err(IllegalRunTransition { from: self.state, event: RunEvent::Failed }.into());
+        }
+        self.mark_run_failed(now, by)
+    }
+
     /// What runs is cancelled and fails, what waits is skipped. Teardowns are left alone; while one is unfinished the run
     /// goes on, and ends by its leaves.
     pub(crate) fn mark_run_failed(&mut self, now: Timestamp, by: &str) -> Result<(), Refused> {
@@ -53,6 +61,9 @@ impl RunMachine {
     }
 
     fn mark_run(&mut self, now: Timestamp, success: bool) -> Result<(), Refused> {
+        if self.state == if success { RunState::Success } else { RunState::Failed } {
+            return Ok(());
+        }
         self.change_run(RunEvent::Marked { success })?;
         self.started_at.get_or_insert(now);
         self.ended_at = Some(now);

@@ -2,6 +2,9 @@
 
 #![allow(dead_code, reason = "each test binary uses its part")]
 
+pub(crate) mod harness;
+pub(crate) mod random_dag;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
