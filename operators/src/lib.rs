@@ -18,5 +18,6 @@ pub mod remote_job;
 pub mod seconds;
 pub mod secrets;
 pub mod sensor;
+pub mod sql;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;

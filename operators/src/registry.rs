@@ -9,6 +9,7 @@ use crate::aws::{
 use crate::local::{bash::Bash, branch::Branch, empty::Empty, latest_only::LatestOnly, short_circuit::ShortCircuit};
 use crate::operator::OperatorEntry;
 use crate::python::Python;
+use crate::sql::execute_query::SqlExecuteQuery;
 
 /// Every operator.
 pub static REGISTRY: LazyLock<Vec<OperatorEntry>> = LazyLock::new(|| {
@@ -24,6 +25,7 @@ pub static REGISTRY: LazyLock<Vec<OperatorEntry>> = LazyLock::new(|| {
         OperatorEntry::of::<Python>(),
         OperatorEntry::of::<S3KeySensorParameters>(),
         OperatorEntry::of::<ShortCircuit>(),
+        OperatorEntry::of::<SqlExecuteQuery>(),
     ]
 });
 

@@ -3,4 +3,17 @@
 //! It knows nothing of the engine. What it needs from outside is [`port::WorkerPort`]; the in-process channel of
 //! standalone is one form of it.
 
+mod attempt;
+pub mod lookup;
+pub mod masker;
+pub mod options;
+mod patience;
 pub mod port;
+mod prepare;
+mod render;
+mod services;
+mod verdict;
+mod worker;
+
+pub use options::WorkerOptions;
+pub use worker::Worker;

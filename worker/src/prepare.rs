@@ -1,0 +1,104 @@
+//! From a claim to an operator that is ready to run: template files, templates, parameters, facts.
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+use windrose_core::cause::Cause;
+use windrose_core::claim::Claim;
+use windrose_core::run::DataInterval;
+use windrose_core::time::Timestamp;
+use windrose_core::timetable::{Bounds, Timetable};
+use windrose_operators::context::TaskInfo;
+use windrose_operators::dag_files::dag_file;
+use windrose_operators::error::TaskError;
+use windrose_operators::operator::{OperatorEntry, Runnable};
+use windrose_operators::registry;
+
+use crate::render::{Rendered, render};
+use crate::services::AttemptServices;
+use crate::worker::Shared;
+
+/// The operator with its rendered parameters, and the facts of the attempt.
+///
+/// # Errors
+/// A template or a file that fails, or parameters that are not what the operator needs once they are rendered.
+pub(crate) async fn prepare(
+    shared: &Shared,
+    services: &Arc<AttemptServices>,
+) -> Result<(Runnable, TaskInfo), TaskError> {
+    let claim = &services.claim;
+    let task = claim.task();
+    let Some(entry) = registry::find(&task.operator) else {
+        let message = format!("There is no operator '{}' in this version of Windrose.", task.operator);
+        return Err(TaskError::fatal(Cause::Parameters { operator: task.operator.clone(), message }));
+    };
+    let templated = with_file_texts(claim, entry)?;
+    let Rendered { parameters, env, context } = render(services, entry, templated).await?;
+    shared.port.rendered(claim.attempt, services.masker.mask_value(shown(entry, &parameters)));
+    let runnable = entry
+        .build(parameters)
+        .map_err(|message| TaskError::retryable(Cause::Parameters { operator: task.operator.clone(), message }))?;
+    let info = TaskInfo {
+        dag_id: claim.dag.dag_id.clone(),
+        run_id: claim.run.run_id.clone(),
+        key: claim.key.clone(),
+        attempt: claim.attempt,
+        try_number: claim.try_number,
+        max_tries: task.retries + 1,
+        generation: claim.generation,
+        run_type: claim.run.run_type,
+        next_run_after: next_run_after(claim, shared.options.clock.now()),
+        render_native: claim.dag.render_native,
+        dag_folder: claim.dag_folder.clone(),
+        env,
+        sensor: task.sensor,
+        first_poke_at: claim.first_poke_at,
+        pokes_before: claim.pokes_before,
+        superseded: None,
+        template_context: context,
+    };
+    Ok((runnable, info))
+}
+
+/// The task's parameters, with names of template files replaced by what the files hold.
+fn with_file_texts(claim: &Claim, entry: &OperatorEntry) -> Result<Map<String, Value>, TaskError> {
+    let mut parameters = claim.task().parameters.clone();
+    for (field, value) in &mut parameters {
+        let endings: Vec<_> = entry.template_files(field).collect();
+        if !endings.is_empty() {
+            read_files(claim, field, &endings, value)?;
+        }
+    }
+    Ok(parameters)
+}
+
+fn read_files(claim: &Claim, field: &str, endings: &[&str], value: &mut Value) -> Result<(), TaskError> {
+    match value {
+        Value::String(text) if endings.iter().any(|ending| text.ends_with(ending)) => {
+            let read = dag_file(&claim.dag_folder, text).and_then(|path| {
+                std::fs::read_to_string(path).map_err(|error| format!("'{text}' cannot be read: {error}"))
+            });
+            let template_error = |message| Cause::Template { field: field.to_owned(), line: None, message };
+            *text = read.map_err(|message| TaskError::retryable(template_error(message)))?;
+            Ok(())
+        }
+        Value::Array(items) => items.iter_mut().try_for_each(|item| read_files(claim, field, endings, item)),
+        _ => Ok(()),
+    }
+}
+
+/// The templated parameters, for people.
+fn shown(entry: &OperatorEntry, parameters: &Map<String, Value>) -> Value {
+    let fields = entry.template_fields();
+    let templated = parameters.iter().filter(|(name, _)| fields.contains(&name.as_str()));
+    templated.map(|(name, value)| (name.clone(), value.clone())).collect::<Map<_, _>>().into()
+}
+
+/// A schedule that cannot be computed was refused when the DAG was loaded; here it counts as none.
+fn next_run_after(claim: &Claim, now: Timestamp) -> Option<Timestamp> {
+    let timetable = Timetable::new(&claim.dag.schedule, claim.dag.timezone).ok()?;
+    let moment = claim.run.logical_date.unwrap_or(claim.run.run_after);
+    let interval = claim.run.data_interval.unwrap_or(DataInterval { start: moment, end: moment });
+    let bounds = Bounds { earliest: None, latest: None, catchup: true };
+    timetable.next_run(Some(interval), &bounds, now).ok().flatten().map(|run| run.run_after)
+}

@@ -1,0 +1,122 @@
+//! Rendering the templates of an attempt's parameters.
+
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+use serde_json::{Map, Value};
+use tokio::runtime::Handle;
+use windrose_core::cause::Cause;
+use windrose_core::connection::Connection;
+use windrose_core::template::{
+    Lookup, PreviousSuccess, Renderer, TemplateContext, TemplateError, XComQuery, context_json, needs_rendering,
+};
+use windrose_operators::context::TaskServices;
+use windrose_operators::error::TaskError;
+use windrose_operators::operator::OperatorEntry;
+
+use crate::patience::patiently;
+use crate::services::AttemptServices;
+
+/// What rendering makes of a task.
+pub(crate) struct Rendered {
+    /// The operator's parameters.
+    pub(crate) parameters: Map<String, Value>,
+    /// The task's environment variables.
+    pub(crate) env: IndexMap<String, String>,
+    /// The template context as JSON.
+    pub(crate) context: Value,
+}
+
+/// Renders the templated parameters and the task's environment. Templates that look something up wait for it on a
+/// thread of their own, so that a slow secret holds up nothing else.
+pub(crate) async fn render(
+    services: &Arc<AttemptServices>,
+    entry: &'static OperatorEntry,
+    parameters: Map<String, Value>,
+) -> Result<Rendered, TaskError> {
+    let claim = &services.claim;
+    let ctx = Arc::new(TemplateContext::of_claim(claim, services.now()));
+    let env: Map<String, Value> = claim.task().env.iter().map(|(k, v)| (k.clone(), v.as_str().into())).collect();
+    let fields = entry.template_fields();
+    let waits = parameters.iter().any(|(name, value)| fields.contains(&name.as_str()) && needs_rendering(value))
+        || env.values().any(needs_rendering);
+    let lookup: Arc<dyn Lookup> =
+        Arc::new(TemplateLookup { services: Arc::clone(services), runtime: Handle::current() });
+    let native = claim.dag.render_native;
+    let rendering = move || render_all(&ctx, &lookup, fields, parameters, env, native);
+    let rendered = if waits {
+        tokio::task::spawn_blocking(rendering).await.map_err(|error| {
+            TaskError::retryable(Cause::Internal { message: format!("rendering the templates failed: {error}") })
+        })?
+    } else {
+        rendering()
+    };
+    rendered.map_err(|error| {
+        TaskError::retryable(Cause::Template { field: error.field, line: error.line, message: error.message })
+    })
+}
+
+fn render_all(
+    ctx: &Arc<TemplateContext>,
+    lookup: &Arc<dyn Lookup>,
+    fields: &[&str],
+    mut parameters: Map<String, Value>,
+    env: Map<String, Value>,
+    native: bool,
+) -> Result<Rendered, TemplateError> {
+    let renderer = Renderer::new(ctx, lookup);
+    for (name, value) in &mut parameters {
+        if fields.contains(&name.as_str()) {
+            *value = renderer.render(value, name, native)?;
+        }
+    }
+    let env = renderer.render(&Value::Object(env), "env", false)?;
+    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let env = env.as_object().into_iter().flatten().map(|(name, value)| (name.clone(), text(value))).collect();
+    Ok(Rendered { parameters, env, context: context_json(ctx) })
+}
+
+/// Lookups of templates. They block, so they are made on a blocking thread only.
+struct TemplateLookup {
+    services: Arc<AttemptServices>,
+    runtime: Handle,
+}
+
+impl TemplateLookup {
+    fn wait<T>(&self, asking: impl Future<Output = Result<T, TaskError>>) -> Result<T, String> {
+        self.runtime.block_on(asking).map_err(|error| error.to_string())
+    }
+}
+
+impl Lookup for TemplateLookup {
+    fn variable(&self, key: &str) -> Result<Option<String>, String> {
+        self.wait(self.services.variable(key))
+    }
+
+    fn connection(&self, conn_id: &str) -> Result<Option<Connection>, String> {
+        self.wait(self.services.find_connection(conn_id))
+    }
+
+    fn xcom(&self, query: &XComQuery) -> Result<Vec<Value>, String> {
+        let claim = &self.services.claim;
+        let elsewhere = query.dag_id.as_deref().is_some_and(|dag| dag != claim.dag.dag_id.as_str())
+            || query.run_id.as_deref().is_some_and(|run| run != claim.run.run_id.as_str());
+        if elsewhere || query.include_prior_dates {
+            return Err("xcom_pull from another DAG or run is not supported yet; pull from this run.".to_owned());
+        }
+        let pulled = self.wait(self.services.xcom_pull(&query.task_id, query.map_index, &query.key))?;
+        Ok(pulled.into_iter().collect())
+    }
+
+    fn previous_success(&self) -> Result<Option<PreviousSuccess>, String> {
+        let services = &self.services;
+        let call = || services.port.previous_success(services.claim.key.run);
+        let found = self.runtime.block_on(patiently("previous_success", &services.cancelled, call));
+        let found = found.map_err(|error| error.to_string())?;
+        Ok(found.map(|run| PreviousSuccess {
+            data_interval: run.data_interval,
+            started_at: run.started_at,
+            ended_at: run.ended_at,
+        }))
+    }
+}
