@@ -13,7 +13,7 @@ use figment::providers::{Env, Format as _, Serialized, Toml};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use windrose_core::dag_file::Defaults;
-use windrose_operators::secrets::SecretsBackend;
+use windrose_operators::secrets::{SecretsBackend, backend_from_config};
 
 /// The file that is read if no other is named.
 pub(crate) const FILE: &str = "windrose.toml";
@@ -169,10 +169,11 @@ impl Config {
 
     /// The secrets backends, in the order in which they are asked.
     pub(crate) fn backends(&self) -> Result<Vec<Arc<dyn SecretsBackend>>> {
-        if let Some(backend) = self.secrets.backends.first() {
-            anyhow::bail!("secrets.backends: '{}' is not supported yet", backend.backend);
-        }
-        Ok(Vec::new())
+        let backend = |b: &BackendConfig| {
+            let made = backend_from_config(&b.backend, b.kwargs.clone());
+            made.map(Arc::from).map_err(|message| anyhow::anyhow!("secrets.backends: {message}"))
+        };
+        self.secrets.backends.iter().map(backend).collect()
     }
 
     /// Where task logs are kept.

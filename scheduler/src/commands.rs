@@ -231,9 +231,9 @@ impl Driver {
     async fn find(&self, dag_id: &DagId, run_id: &RunId) -> Result<RunKey, Failed> {
         match self.store.find_run(dag_id, run_id).await? {
             Some(row) => Ok(row.facts.key),
-            None => Err(Failed::Refused(format!(
-                "DAG '{dag_id}' has no run '{run_id}'; see 'windrose runs list {dag_id}'"
-            ))),
+            None => {
+                Err(Failed::Refused(format!("DAG '{dag_id}' has no run '{run_id}'; see 'windrose runs list {dag_id}'")))
+            }
         }
     }
 

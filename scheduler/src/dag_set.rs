@@ -51,9 +51,17 @@ struct Parsed {
 enum FileState {
     Holds(DagId),
     /// Its last good version, if it had one, stays.
-    Broken { held: Option<DagId>, message: String, at: Timestamp },
+    Broken {
+        held: Option<DagId>,
+        message: String,
+        at: Timestamp,
+    },
     /// Another file already holds the DAG of that id.
-    Collides { dag_id: DagId, with: PathBuf, at: Timestamp },
+    Collides {
+        dag_id: DagId,
+        with: PathBuf,
+        at: Timestamp,
+    },
 }
 
 pub(crate) struct DagSet {

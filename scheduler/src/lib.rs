@@ -25,9 +25,9 @@ use windrose_core::dag_file::Defaults;
 use windrose_core::time::Clock;
 use windrose_store::Store;
 
+pub use commands::Command;
 pub use dag_folder::{DagFolder, FileChange, FolderWatch};
 pub use error::SchedulerError;
-pub use commands::Command;
 pub use handle::{Cancellation, Handle, Stopped, Taken};
 
 /// How a scheduler is to work.

@@ -192,7 +192,9 @@ impl Driver {
         // A run in the database may lie between the two only if it has ended or waits; ended ones do not wait behind a
         // live one, because runs start in the order of their dates.
         let queued_between = self.runs.waiting.values().any(|w| {
-            w.facts.dag_id == facts.dag_id && w.facts.logical_date > newest.logical_date && w.facts.logical_date < Some(date)
+            w.facts.dag_id == facts.dag_id
+                && w.facts.logical_date > newest.logical_date
+                && w.facts.logical_date < Some(date)
         });
         if queued_between {
             return None;

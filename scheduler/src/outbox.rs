@@ -71,11 +71,7 @@ impl Outbox {
             }
             Effect::ClearXComs(key) => self.batch.clear_xcoms.push(key),
             Effect::CancelAttempt { attempt, by, .. } => self.cancellations.push(Cancellation { attempt, by }),
-            Effect::Offer(_)
-            | Effect::Withdraw(_)
-            | Effect::Occupy { .. }
-            | Effect::Release(_)
-            | Effect::Defer(_) => {}
+            Effect::Offer(_) | Effect::Withdraw(_) | Effect::Occupy { .. } | Effect::Release(_) | Effect::Defer(_) => {}
         }
     }
 }

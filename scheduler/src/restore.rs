@@ -60,14 +60,8 @@ impl Driver {
         let folder = self.dags.folder_of(&version);
         let depends = version.plan.depends_on_past();
         let catchup = Bounds::from(version.plan.dag().as_ref()).catchup;
-        let machine = RunMachine::restore(
-            version.plan,
-            Arc::clone(&facts),
-            row.state,
-            row.started_at,
-            row.ended_at,
-            snapshots,
-        );
+        let machine =
+            RunMachine::restore(version.plan, Arc::clone(&facts), row.state, row.started_at, row.ended_at, snapshots);
         let held: Vec<_> = machine
             .tasks()
             .iter()

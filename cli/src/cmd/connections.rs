@@ -44,7 +44,8 @@ impl From<Connection> for Shown {
 }
 
 impl Row for Shown {
-    const HEADS: &'static [&'static str] = &["connection", "type", "host", "port", "schema", "login", "password", "extra"];
+    const HEADS: &'static [&'static str] =
+        &["connection", "type", "host", "port", "schema", "login", "password", "extra"];
 
     fn cells(&self) -> Vec<String> {
         let text = |value: &Option<String>| value.clone().unwrap_or_default();

@@ -133,7 +133,8 @@ async fn show(session: &Session, dag_id: &str) -> Result<()> {
             println!("tasks");
             for (position, task) in dag.tasks.iter().enumerate() {
                 let upstream: Vec<_> = dag.upstream(position).into_iter().map(|p| dag.tasks[p].id.as_str()).collect();
-                let after = if upstream.is_empty() { String::new() } else { format!("  after {}", upstream.join(", ")) };
+                let after =
+                    if upstream.is_empty() { String::new() } else { format!("  after {}", upstream.join(", ")) };
                 println!("  {:30} {:22}{after}", task.id.as_str(), task.operator);
             }
         }

@@ -71,9 +71,8 @@ pub(crate) fn run(session: &Session, command: OperatorsCommand) -> Result<ExitCo
 
 fn parameters(entry: &OperatorEntry) -> Vec<Parameter> {
     let schema = entry.schema();
-    let required = |name: &str| {
-        schema["required"].as_array().is_some_and(|list| list.iter().any(|required| required == name))
-    };
+    let required =
+        |name: &str| schema["required"].as_array().is_some_and(|list| list.iter().any(|required| required == name));
     let properties = schema["properties"].as_object().into_iter().flatten();
     properties
         .map(|(name, field)| Parameter {

@@ -6,8 +6,8 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use tokio::sync::watch;
 use windrose_core::ids::TaskInstanceKey;
-use windrose_store::Store;
 use windrose_core::log_line::LogLine;
+use windrose_store::Store;
 use windrose_store::task_log::{TaskLogId, TaskLogs};
 
 use crate::args::RunArg;

@@ -45,7 +45,8 @@ pub(crate) async fn run(
     let folder = tempfile::Builder::new().prefix("windrose-task-test-").tempdir()?;
     let (reports, mut reported) = mpsc::unbounded_channel();
     let port = Arc::new(OneClaim { claim: Mutex::new(Some(claim)), reports, store, checkpoint: Mutex::default() });
-    let mut options = WorkerOptions::new(folder.path().join("scratch"), folder.path().join("logs"), Arc::new(SystemClock));
+    let mut options =
+        WorkerOptions::new(folder.path().join("scratch"), folder.path().join("logs"), Arc::new(SystemClock));
     options.backends = session.config.backends()?;
     let stop = CancellationToken::new();
     let working = tokio::spawn(Worker::new(port, options).run(stop.clone()));

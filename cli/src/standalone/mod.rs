@@ -11,8 +11,8 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use windrose_operators::catalog::OperatorCatalog;
 use windrose_scheduler::{Options, Scheduler};
-use windrose_store::Store;
 use windrose_store::task_log::TaskLogs;
+use windrose_store::{StandaloneLock, Store, StoreError};
 use windrose_worker::{Worker, WorkerOptions};
 
 use crate::args::StandaloneArgs;
@@ -21,6 +21,9 @@ use crate::config::Config;
 use crate::database;
 
 use port::StandalonePort;
+
+/// How often the lock on the database is confirmed.
+const LOCK_CHECK: Duration = Duration::from_secs(5);
 
 /// Runs until it is told to stop (SIGINT or SIGTERM) or a part of it fails.
 pub(crate) async fn run(mut config: Config, args: StandaloneArgs) -> Result<ExitCode> {
@@ -32,19 +35,31 @@ pub(crate) async fn run(mut config: Config, args: StandaloneArgs) -> Result<Exit
     let holder = format!("process {} on {}", std::process::id(), host());
     let lock = store.lock_standalone(&holder).await?;
     let stop = CancellationToken::new();
-    let outcome = serve(&config, store.clone(), listener, &stop).await;
+    let outcome = tokio::select! {
+        outcome = serve(&config, store.clone(), listener, &stop) => outcome,
+        error = keep_lock(lock, &store, &holder) => Err(error.into()),
+    };
     stop.cancel();
-    drop(lock);
     store.close().await;
     outcome.map(|()| ExitCode::SUCCESS)
 }
 
-async fn serve(
-    config: &Config,
-    store: Store,
-    listener: Option<TcpListener>,
-    stop: &CancellationToken,
-) -> Result<()> {
+/// Ends only when another process has taken the database over while the connection that holds the lock was broken.
+async fn keep_lock(mut lock: StandaloneLock, store: &Store, holder: &str) -> StoreError {
+    loop {
+        tokio::time::sleep(LOCK_CHECK).await;
+        if lock.still_held().await.is_ok() {
+            continue;
+        }
+        match store.lock_standalone(holder).await {
+            Ok(again) => lock = again,
+            Err(error @ StoreError::InUse { .. }) => return error,
+            Err(error) => tracing::warn!(%error, "the lock on the database is not confirmed"),
+        }
+    }
+}
+
+async fn serve(config: &Config, store: Store, listener: Option<TcpListener>, stop: &CancellationToken) -> Result<()> {
     let clock = Arc::new(SystemClock);
     let options = Options {
         dags: config.dags.clone(),
@@ -63,7 +78,8 @@ async fn serve(
         None => None,
         Some(listener) => {
             let address = listener.local_addr().context("the web server's address cannot be found out")?;
-            let state = windrose_web::State { store, logs: TaskLogs::new(config.log_folder()), clock: Arc::new(SystemClock) };
+            let state =
+                windrose_web::State { store, logs: TaskLogs::new(config.log_folder()), clock: Arc::new(SystemClock) };
             tokio::spawn(windrose_web::serve(listener, state, stop.clone()));
             Some(address)
         }
@@ -123,7 +139,8 @@ async fn told_to_stop() {
 }
 
 fn host() -> String {
-    std::fs::read_to_string("/proc/sys/kernel/hostname").map_or_else(|_| "this host".to_owned(), |name| name.trim().to_owned())
+    std::fs::read_to_string("/proc/sys/kernel/hostname")
+        .map_or_else(|_| "this host".to_owned(), |name| name.trim().to_owned())
 }
 
 fn start_logging(config: &Config) {
