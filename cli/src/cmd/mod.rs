@@ -43,7 +43,10 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
     }
     let mut config = Config::load(args.config.as_deref())?;
     config.database = args.database.or(config.database);
-    config.data = args.data.unwrap_or(config.data);
+    // Tasks run in folders of their own, where a relative path would mean something else.
+    let data = args.data.unwrap_or(config.data);
+    config.data = std::path::absolute(&data)
+        .with_context(|| format!("the data folder {} has no absolute path", data.display()))?;
     let session = Session { config, json: args.json };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

@@ -27,7 +27,9 @@ const LOCK_CHECK: Duration = Duration::from_secs(5);
 
 /// Runs until it is told to stop (SIGINT or SIGTERM) or a part of it fails.
 pub(crate) async fn run(mut config: Config, args: StandaloneArgs) -> Result<ExitCode> {
-    config.dags = args.dags.unwrap_or(config.dags);
+    let dags = args.dags.unwrap_or(config.dags);
+    config.dags = std::path::absolute(&dags)
+        .with_context(|| format!("the folder of DAG files {} has no absolute path", dags.display()))?;
     config.web.bind = args.bind.unwrap_or(config.web.bind);
     start_logging(&config);
     let listener = if args.no_web { None } else { Some(listen(&config).await?) };
