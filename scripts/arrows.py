@@ -12,7 +12,7 @@ ALLOWED = {
     "operators": {"core"},
     "scheduler": {"core", "engine", "store"},
     "worker": {"core", "operators", "store"},
-    "web": {"core", "engine", "store"},
+    "web": {"core", "store"},
     "cli": {"core", "engine", "store", "operators", "scheduler", "worker", "web"},
     "testkit": {"core", "engine", "store", "operators", "scheduler", "worker", "web"},
 }

@@ -36,7 +36,7 @@ fn closed(_: Stopped) -> PortError {
     PortError::Closed
 }
 
-fn unavailable(error: StoreError) -> PortError {
+fn unavailable(error: &StoreError) -> PortError {
     PortError::Unavailable(error.to_string())
 }
 
@@ -74,7 +74,7 @@ impl WorkerPort for StandalonePort {
     }
 
     async fn checkpoint(&self, key: &TaskInstanceKey, generation: u32) -> Result<Option<Value>, PortError> {
-        self.store.checkpoint(key, generation).await.map_err(unavailable)
+        self.store.checkpoint(key, generation).await.map_err(|e| unavailable(&e))
     }
 
     async fn save_checkpoint(
@@ -87,7 +87,7 @@ impl WorkerPort for StandalonePort {
         match self.store.save_checkpoint(attempt, key, generation, checkpoint, clock::now()).await {
             Ok(()) => Ok(Ack::Taken),
             Err(StoreError::Fenced { .. }) => Ok(Ack::Fenced),
-            Err(error) => Err(unavailable(error)),
+            Err(error) => Err(unavailable(&error)),
         }
     }
 
@@ -98,11 +98,11 @@ impl WorkerPort for StandalonePort {
         map_index: Option<i32>,
         key: &str,
     ) -> Result<Option<Value>, PortError> {
-        self.store.xcom(run, task_id, map_index, key).await.map_err(unavailable)
+        self.store.xcom(run, task_id, map_index, key).await.map_err(|e| unavailable(&e))
     }
 
     async fn previous_success(&self, run: RunKey) -> Result<Option<PreviousSuccess>, PortError> {
-        let row = self.store.previous_success(run).await.map_err(unavailable)?;
+        let row = self.store.previous_success(run).await.map_err(|e| unavailable(&e))?;
         Ok(row.map(|row| PreviousSuccess {
             data_interval: row.facts.data_interval,
             started_at: row.started_at,
@@ -111,11 +111,11 @@ impl WorkerPort for StandalonePort {
     }
 
     async fn stored_connection(&self, conn_id: &str) -> Result<Option<Connection>, PortError> {
-        self.store.connection(conn_id).await.map_err(unavailable)
+        self.store.connection(conn_id).await.map_err(|e| unavailable(&e))
     }
 
     async fn stored_variable(&self, key: &str) -> Result<Option<String>, PortError> {
-        self.store.variable(key).await.map_err(unavailable)
+        self.store.variable(key).await.map_err(|e| unavailable(&e))
     }
 
     fn rendered(&self, attempt: AttemptId, fields: Value) {
