@@ -2,12 +2,13 @@
 //!
 //! Nothing leaves the process before the commit. A crash anywhere is repaired by loading the rows again.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rand::RngExt as _;
 use tokio_util::sync::CancellationToken;
-use windrose_core::ids::RunKey;
+use windrose_core::ids::{DagId, RunKey};
 use windrose_core::time::{Clock, Timestamp};
 use windrose_engine::run_creation::RunCreation;
 use windrose_store::{Listener, Store, StoreError, Topic};
@@ -40,6 +41,9 @@ pub(crate) struct Driver {
     pub(crate) parallelism: usize,
     pub(crate) creation: RunCreation,
     pub(crate) runs: Runs,
+    pub(crate) paused: HashSet<DagId>,
+    /// When a waiting run may start for the sake of its own date.
+    pub(crate) next_start: Option<Timestamp>,
     pub(crate) resuming: Vec<Resuming>,
     pub(crate) last_key: RunKey,
     /// Tries in a row in which the database was away.
@@ -75,6 +79,8 @@ impl Driver {
             parallelism: options.parallelism,
             creation: RunCreation::default(),
             runs: Runs::default(),
+            paused: HashSet::new(),
+            next_start: None,
             resuming: Vec::new(),
             last_key: RunKey(0),
             failures: 0,
@@ -188,8 +194,7 @@ impl Driver {
     /// Somebody paused or unpaused DAGs.
     pub(crate) async fn refresh_paused(&mut self) -> Result<(), SchedulerError> {
         for dag in self.store.dags().await? {
-            self.creation.set_paused(&dag.dag_id, dag.paused);
-            self.runs.admission.set_paused(&dag.dag_id, dag.paused);
+            self.set_paused(&dag.dag_id, dag.paused);
         }
         Ok(())
     }

@@ -46,8 +46,16 @@ impl Driver {
             paused,
         };
         self.creation.upsert_dag(dag_id, scheduled);
-        self.runs.admission.set_paused(dag_id, paused);
+        self.set_paused(dag_id, paused);
         Ok(())
+    }
+
+    /// A paused DAG gets no runs, starts none and dispatches nothing.
+    pub(crate) fn set_paused(&mut self, dag_id: &DagId, paused: bool) {
+        let changed = if paused { self.paused.insert(dag_id.clone()) } else { self.paused.remove(dag_id) };
+        self.runs.places_changed |= changed;
+        self.creation.set_paused(dag_id, paused);
+        self.runs.admission.set_paused(dag_id, paused);
     }
 
     fn active_runs(&self, dag_id: &DagId) -> u32 {
@@ -108,17 +116,20 @@ impl Driver {
         self.last_key
     }
 
-    /// When the first waiting run may start for the sake of its own date.
+    /// When the next waiting run may start for the sake of its own date, or runs are left over from a full turn.
     pub(crate) fn next_start(&self, now: Timestamp) -> Option<Timestamp> {
-        self.runs.waiting.values().map(|w| w.place.run_after).filter(|at| *at > now).min()
+        if self.runs.ended.is_empty() { self.next_start } else { Some(now) }
     }
 
-    /// Starts queued runs for which there is a place.
+    /// Starts queued runs for which there is a place. Runs of paused DAGs wait, as in Airflow.
     pub(crate) async fn start_waiting_runs(&mut self, now: Timestamp) -> Result<(), StoreError> {
-        if self.runs.waiting.is_empty() {
+        if !self.runs.places_changed && self.next_start.is_none_or(|at| at > now) {
             return Ok(());
         }
-        let queued: Vec<_> = self.runs.waiting.values().map(|w| w.place.clone()).collect();
+        self.runs.places_changed = false;
+        let waiting = self.runs.waiting.values().map(|w| &w.place);
+        let queued: Vec<_> = waiting.filter(|place| !self.paused.contains(&place.dag_id)).cloned().collect();
+        self.next_start = queued.iter().map(|place| place.run_after).filter(|at| *at > now).min();
         for run in runs_to_start(now, &queued, &self.runs.running) {
             let Some(waiting) = self.runs.waiting.remove(&run) else { continue };
             self.start_run(now, &waiting).await?;
@@ -227,11 +238,10 @@ impl Driver {
     }
 
     /// Runs that ended make room for others, and are let go.
-    pub(crate) async fn note_ended(&mut self, now: Timestamp) -> Result<(), StoreError> {
+    pub(crate) fn note_ended(&mut self) {
         for (dag_id, _) in self.runs.release_ended() {
             let active = self.active_runs(&dag_id);
             self.creation.active_runs(&dag_id, active);
         }
-        if self.runs.waiting.is_empty() { Ok(()) } else { self.start_waiting_runs(now).await }
     }
 }

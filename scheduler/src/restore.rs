@@ -21,6 +21,7 @@ impl Driver {
     pub(crate) async fn restore(&mut self) -> Result<(), SchedulerError> {
         let alive = self.runs.alive();
         self.runs = Runs::default();
+        self.paused.clear();
         self.refresh_pools().await?;
         let mut rows = self.store.active_runs().await?;
         // Runs that others depend on come first.

@@ -57,7 +57,9 @@ pub(crate) struct Runs {
     timers: BTreeSet<(Timestamp, RunKey)>,
     /// Runs that depend on how another one goes.
     dependents: HashMap<RunKey, Vec<RunKey>>,
-    /// Ended in this turn.
+    /// There may be a place for a waiting run that there was not before.
+    pub(crate) places_changed: bool,
+    /// Ended, and not yet let go.
     pub(crate) ended: Vec<(DagId, RunKey)>,
     /// Attempts that were deferred and have their slots again.
     pub(crate) resumed: Vec<AttemptId>,
@@ -253,6 +255,7 @@ impl Runs {
     /// Lets go of the runs that ended; their rows are what is left of them.
     pub(crate) fn release_ended(&mut self) -> Vec<(DagId, RunKey)> {
         let ended = std::mem::take(&mut self.ended);
+        self.places_changed |= !ended.is_empty();
         for (_, run) in &ended {
             let over = self.live.get(run).is_some_and(|live| live.machine.state().is_final());
             if over && let Some(live) = self.live.remove(run) {
@@ -274,6 +277,7 @@ impl Runs {
             run_after: facts.run_after,
             max_active_runs: version.plan.dag().max_active_runs,
         };
+        self.places_changed = true;
         self.waiting.insert(facts.key, Waiting { facts: Arc::new(facts), place, tasks });
     }
 }

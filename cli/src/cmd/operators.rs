@@ -93,7 +93,8 @@ fn type_of(field: &Value, root: &Value) -> String {
     }
     let one = |value: &Value| value.as_str().map(str::to_owned);
     if let Some(words) = field["enum"].as_array() {
-        return words.iter().map(ToString::to_string).collect::<Vec<_>>().join(" | ");
+        let words = words.iter().filter(|word| !word.is_null());
+        return words.map(ToString::to_string).collect::<Vec<_>>().join(" | ");
     }
     if let Some(word) = field.get("const") {
         return word.to_string();
@@ -105,7 +106,7 @@ fn type_of(field: &Value, root: &Value) -> String {
         (_, Some(alternatives)) => alternatives.iter().map(|a| type_of(a, root)).collect(),
         _ => vec!["any".to_owned()],
     };
-    names.retain(|name| name != "null");
+    names.retain(|name| !name.is_empty() && name != "null");
     names.dedup();
     names.join(" | ")
 }
