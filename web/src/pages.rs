@@ -26,6 +26,7 @@ const LINES: usize = 20_000;
 #[expect(clippy::expect_used, reason = "the templates are part of the program, and a test renders each of them")]
 static TEMPLATES: LazyLock<Environment<'static>> = LazyLock::new(|| {
     let mut templates = Environment::new();
+    templates.add_filter("segment", segment);
     let all = [
         ("layout.html", include_str!("../pages/layout.html")),
         ("dags.html", include_str!("../pages/dags.html")),
@@ -39,6 +40,11 @@ static TEMPLATES: LazyLock<Environment<'static>> = LazyLock::new(|| {
     }
     templates
 });
+
+/// A text as one segment of a path: `urlencode` would leave the slashes of a run id as they are.
+fn segment(text: &str) -> String {
+    percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
+}
 
 fn page(name: &str, values: Value) -> Result<Html<String>, PageError> {
     Ok(Html(TEMPLATES.get_template(name)?.render(values)?))
@@ -111,7 +117,7 @@ pub(crate) async fn log(
         .read(&id, 0, LINES)
         .await?
         .into_iter()
-        .map(|line| context! { seq => line.seq, at => line.ts.to_string(), level => level_word(line.level), text => line.text })
+        .map(|line| context! { seq => line.seq, at => clock_time(line.ts), level => level_word(line.level), text => line.text })
         .collect();
     let now = state.clock.now();
     page(
@@ -149,7 +155,7 @@ fn run_value(run: &RunRow, now: Timestamp) -> Value {
         state => run.state.as_str(),
         run_type => run.facts.run_type.as_str(),
         logical_date => run.facts.logical_date.map(|at| at.to_string()),
-        started_at => run.started_at.map(|at| at.to_string()),
+        started_at => run.started_at.map(clock_time),
         seconds => seconds(run.started_at, run.ended_at, (run.state == RunState::Running).then_some(now)),
     }
 }
@@ -160,11 +166,16 @@ fn task_value(task: &TaskRow, now: Timestamp) -> Value {
         map_index => task.key.map_index,
         state => task.state.name().as_str(),
         try_number => task.try_number,
-        started_at => task.started_at.map(|at| at.to_string()),
+        started_at => task.started_at.map(clock_time),
         seconds => seconds(task.started_at, task.ended_at, task.state.attempt().map(|_| now)),
         cause => task.cause.as_ref().map(Cause::sentence),
         kind => task.cause.as_ref().map(Cause::kind),
     }
+}
+
+/// To the second and in UTC, as a person reads it.
+fn clock_time(at: Timestamp) -> String {
+    at.to_utc().format("%Y-%m-%d %H:%M:%S").to_string()
 }
 
 fn seconds(from: Option<Timestamp>, to: Option<Timestamp>, now: Option<Timestamp>) -> Option<String> {
