@@ -2,6 +2,9 @@
 
 use std::sync::LazyLock;
 
+use crate::aws::redshift::{
+    data::RedshiftDataParameters, from_s3::S3ToRedshiftParameters, to_s3::RedshiftToS3Parameters,
+};
 use crate::aws::{
     glue_crawler::GlueCrawlerParameters, glue_crawler_sensor::GlueCrawlerSensorParameters, glue_job::GlueJobParameters,
     glue_job_sensor::GlueJobSensorParameters, s3_key_sensor::S3KeySensorParameters,
@@ -23,7 +26,10 @@ pub static REGISTRY: LazyLock<Vec<OperatorEntry>> = LazyLock::new(|| {
         OperatorEntry::of::<GlueJobSensorParameters>(),
         OperatorEntry::of::<LatestOnly>(),
         OperatorEntry::of::<Python>(),
+        OperatorEntry::of::<RedshiftDataParameters>(),
+        OperatorEntry::of::<RedshiftToS3Parameters>(),
         OperatorEntry::of::<S3KeySensorParameters>(),
+        OperatorEntry::of::<S3ToRedshiftParameters>(),
         OperatorEntry::of::<ShortCircuit>(),
         OperatorEntry::of::<SqlExecuteQuery>(),
     ]

@@ -21,6 +21,7 @@ mod json_call;
 pub mod parameters;
 pub mod partition;
 pub mod python_regex;
+pub mod redshift;
 pub mod s3_address;
 pub mod s3_key_sensor;
 pub mod s3_wildcard;

@@ -135,7 +135,7 @@ fn sqlite_path(connection: &Connection) -> String {
 }
 
 /// Values of a URI are texts; those of JSON have types.
-fn truth(value: Option<&Value>) -> bool {
+pub(crate) fn truth(value: Option<&Value>) -> bool {
     match value {
         Some(Value::Bool(truth)) => *truth,
         Some(Value::String(text)) => matches!(text.to_lowercase().as_str(), "true" | "1" | "yes" | "on"),
@@ -143,7 +143,7 @@ fn truth(value: Option<&Value>) -> bool {
     }
 }
 
-fn whole(value: &Value) -> Option<u64> {
+pub(crate) fn whole(value: &Value) -> Option<u64> {
     value.as_u64().or_else(|| value.as_str()?.parse().ok())
 }
 

@@ -3,27 +3,22 @@
 //! One session, statements in order, one commit at the end unless `autocommit`. An error rolls all back. Cancelling the
 //! task cancels the statement on the server.
 
-use std::time::Duration;
-
 use async_trait::async_trait;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use windrose_core::catalog::OperatorKind;
 use windrose_core::cause::Cause;
-use windrose_core::connection::Connection;
 
-use super::connect::{Destination, destination};
+use super::connect::Dialect;
 use super::error::statement_failed;
 use super::literal::with_parameters;
 use super::session::{Answer, Session};
 use super::split::split_statements;
+use super::watch::Watch;
 use crate::context::TaskContext;
 use crate::error::TaskError;
 use crate::operator::{Done, Operator, Parameters, Runnable};
-
-/// How long the order to cancel a statement may take.
-const CANCEL: Duration = Duration::from_secs(10);
 
 /// One text or several.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -134,13 +129,13 @@ impl SqlExecuteQuery {
     async fn run_all(
         &self,
         ctx: &TaskContext,
-        destination: &Destination,
+        dialect: Dialect,
         session: &mut Session,
     ) -> Result<Vec<Answer>, TaskError> {
         let parameters = self.given_parameters().map_err(TaskError::failed)?;
         let mut statements = Vec::new();
         for statement in self.statements() {
-            let ready = with_parameters(&statement, &parameters, destination.dialect).map_err(|message| {
+            let ready = with_parameters(&statement, &parameters, dialect).map_err(|message| {
                 TaskError::retryable(Cause::Parameters { operator: Self::NAME.to_owned(), message })
             })?;
             statements.push((statement, ready));
@@ -178,48 +173,13 @@ async fn run(session: &mut Session, text: &str, written: &str) -> Result<Answer,
     session.run(text).await.map_err(|error| TaskError::retryable(statement_failed(&error, written)))
 }
 
-/// Asks the server, over a session of its own, to give up what the other session runs.
-async fn cancel(ctx: &TaskContext, destination: &Destination, connection: &Connection, process: i64) {
-    let asking = async {
-        let mut session = Session::open(destination, connection).await?;
-        let order = format!("SELECT pg_cancel_backend({process})");
-        let answer = session.run(&order).await.map_err(|error| statement_failed(&error, &order))?;
-        session.close().await;
-        Ok::<_, Cause>(answer)
-    };
-    match tokio::time::timeout(CANCEL, asking).await {
-        Ok(Ok(_)) => ctx.info("The statement was cancelled on the server."),
-        Ok(Err(cause)) => {
-            ctx.error(format!("The statement could not be cancelled on the server: {}", cause.sentence()));
-        }
-        Err(_) => ctx.error("The statement could not be cancelled on the server in time; it may still run there."),
-    }
-}
-
 #[async_trait]
 impl Operator for SqlExecuteQuery {
     async fn execute(&self, ctx: &TaskContext) -> Result<Done, TaskError> {
-        let connection = ctx.services.connection(self.conn_id.as_deref().unwrap_or_default()).await?;
-        let destination = destination(&connection, self.database.as_deref()).map_err(TaskError::fatal)?;
-        let mut session = tokio::select! {
-            biased;
-            () = ctx.cancelled.cancelled() => return Err(TaskError::Cancelled),
-            opened = Session::open(&destination, &connection) => opened.map_err(TaskError::retryable)?,
-        };
-        let process = session.server_process().await;
-        let process = process.map_err(|e| TaskError::retryable(statement_failed(&e, "SELECT pg_backend_pid()")))?;
-        let finished = tokio::select! {
-            biased;
-            () = ctx.cancelled.cancelled() => None,
-            answers = self.run_all(ctx, &destination, &mut session) => Some(answers),
-        };
-        let Some(answers) = finished else {
-            if let Some(process) = process {
-                cancel(ctx, &destination, &connection, process).await;
-            }
-            return Err(TaskError::Cancelled);
-        };
-        let value = self.result(answers?);
+        let conn_id = self.conn_id.as_deref().unwrap_or_default();
+        let (mut session, watch) = Watch::open(ctx, conn_id, self.database.as_deref()).await?;
+        let answers = watch.over(ctx, self.run_all(ctx, watch.dialect(), &mut session)).await?;
+        let value = self.result(answers);
         session.close().await;
         if self.show_return_value_in_logs {
             ctx.info(format!("Returned value: {value}"));

@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use serde_json::json;
+use windrose_core::connection::Connection;
 
 use super::*;
 use crate::registry;

@@ -7,3 +7,4 @@ pub mod literal;
 pub mod rows;
 pub mod session;
 pub mod split;
+pub mod watch;

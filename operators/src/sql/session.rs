@@ -36,8 +36,13 @@ impl Session {
     pub async fn open(destination: &Destination, connection: &Connection) -> Result<Self, Cause> {
         let opening = async {
             match &destination.target {
-                Target::Postgres(options) => options.connect().await.map(Self::Postgres),
-                Target::Sqlite(options) => options.connect().await.map(Self::Sqlite),
+                // The driver would log slow statements, and some carry credentials.
+                Target::Postgres(options) => {
+                    options.as_ref().clone().disable_statement_logging().connect().await.map(Self::Postgres)
+                }
+                Target::Sqlite(options) => {
+                    options.clone().disable_statement_logging().connect().await.map(Self::Sqlite)
+                }
             }
         };
         match tokio::time::timeout(destination.timeout, opening).await {
