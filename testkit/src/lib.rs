@@ -4,6 +4,9 @@
 
 mod database;
 mod postgres;
+pub mod process;
+mod slow_bucket;
 
 pub use database::TestDatabase;
 pub use postgres::{PostgresServer, TestkitError};
+pub use slow_bucket::SlowBucket;

@@ -1,11 +1,43 @@
 //! The real `windrose` binary in a folder of its own: started, asked, and killed.
 
+#![expect(clippy::expect_used, reason = "what a test cannot set up is the test's failure")]
+
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 use serde_json::Value;
 use tempfile::TempDir;
+
+/// How long anything may take before a test says that it hangs. Nothing comes near it, however busy the machine.
+pub const HANGS: Duration = Duration::from_secs(60);
+
+/// Waits until another process has brought something about; `look` is asked until it answers.
+///
+/// # Panics
+/// With `what` and the last thing `look` saw, if that takes longer than [`HANGS`].
+pub fn wait_until<T>(what: &str, mut look: impl FnMut() -> Result<T, String>) -> T {
+    let deadline = Instant::now() + HANGS;
+    loop {
+        match look() {
+            Ok(found) => return found,
+            Err(seen) => assert!(Instant::now() < deadline, "{what}: this did not happen; at last there was {seen}"),
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Whether a process lives; one that has ended but is not waited for does not.
+#[must_use]
+pub fn is_alive(pid: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(')').is_some_and(|(_, rest)| !rest.trim_start().starts_with(['Z', 'X']))
+}
 
 /// A folder with DAG files, a data folder and a database, in which the binary is run.
 pub struct Workspace {
@@ -66,10 +98,45 @@ impl Workspace {
     /// Runs the binary to its end.
     ///
     /// # Panics
-    /// If it cannot be started.
+    /// If it cannot be started, or does not end.
     #[must_use]
     pub fn run(&self, args: &[&str]) -> Output {
-        self.command(args).output().expect("the windrose binary")
+        finish(self.command(args))
+    }
+
+    /// Runs the binary to its end with this on its standard input.
+    ///
+    /// # Panics
+    /// If it cannot be started, or does not end.
+    #[must_use]
+    pub fn run_with_input(&self, args: &[&str], input: &str) -> Output {
+        let path = self.folder.path().join("standard-input");
+        std::fs::write(&path, input).expect("a file for the input");
+        let mut command = self.command(args);
+        command.stdin(std::fs::File::open(path).expect("a file for the input"));
+        finish(command)
+    }
+
+    /// Runs the binary, which must succeed, and answers with what it printed to standard output.
+    ///
+    /// # Panics
+    /// If it fails.
+    pub fn ok(&self, args: &[&str]) -> String {
+        let output = self.run(args);
+        assert!(output.status.success(), "windrose {args:?} failed: {}", text(&output.stderr));
+        text(&output.stdout)
+    }
+
+    /// Runs the binary, which must refuse, and answers with all it printed: the sentence a person reads.
+    ///
+    /// # Panics
+    /// If it succeeds, is ended by a signal, or panics.
+    pub fn refused(&self, args: &[&str]) -> String {
+        let output = self.run(args);
+        let said = format!("{}{}", text(&output.stdout), text(&output.stderr));
+        assert!(!said.contains("panicked"), "windrose {args:?} panicked: {said}");
+        assert!(matches!(output.status.code(), Some(1 | 2)), "windrose {args:?} ended with {}: {said}", output.status);
+        said
     }
 
     /// Runs the binary, which must succeed, and reads its answer as JSON.
@@ -81,10 +148,48 @@ impl Workspace {
         let mut all = vec!["--json"];
         all.extend(args);
         let output = self.run(&all);
-        assert!(output.status.success(), "windrose {args:?} failed: {}", String::from_utf8_lossy(&output.stderr));
-        serde_json::from_slice(&output.stdout).unwrap_or_else(|error| {
-            panic!("windrose {args:?} printed no JSON ({error}): {}", String::from_utf8_lossy(&output.stdout))
+        assert!(output.status.success(), "windrose {args:?} failed: {}", text(&output.stderr));
+        serde_json::from_slice(&output.stdout)
+            .unwrap_or_else(|error| panic!("windrose {args:?} printed no JSON ({error}): {}", text(&output.stdout)))
+    }
+
+    /// A run with its task instances, or nothing if there is no such run.
+    #[must_use]
+    pub fn find_run(&self, dag_id: &str, run_id: &str) -> Option<RunView> {
+        let output = self.run(&["--json", "runs", "show", dag_id, run_id]);
+        let shown: Value = serde_json::from_slice(&output.stdout).ok()?;
+        Some(RunView { shown })
+    }
+
+    /// Waits for the end of a run.
+    ///
+    /// # Panics
+    /// If it does not come.
+    #[must_use]
+    pub fn run_to_end(&self, dag_id: &str, run_id: &str) -> RunView {
+        wait_until(&format!("the end of run {run_id} of {dag_id}"), || {
+            let run = self.find_run(dag_id, run_id).ok_or("no run")?;
+            if matches!(run.state(), "success" | "failed") { Ok(run) } else { Err(run.shown.to_string()) }
         })
+    }
+
+    /// Waits until a task instance is in this state.
+    ///
+    /// # Panics
+    /// If that does not come.
+    #[must_use]
+    pub fn task_in(&self, dag_id: &str, run_id: &str, task: &str, state: &str) -> Value {
+        wait_until(&format!("{task} of {dag_id} {run_id} to be {state}"), || {
+            let run = self.find_run(dag_id, run_id).ok_or("no run")?;
+            let row = run.task(task).clone();
+            if row["state"] == state { Ok(row) } else { Err(row.to_string()) }
+        })
+    }
+
+    /// What a task instance logged in its last try.
+    #[must_use]
+    pub fn task_log(&self, dag_id: &str, run_id: &str, task: &str) -> String {
+        self.ok(&["tasks", "logs", dag_id, task, "--run-id", run_id])
     }
 
     /// Starts `windrose standalone` and waits until it says that it is ready.
@@ -93,29 +198,39 @@ impl Workspace {
     /// If it ends before that.
     #[must_use]
     pub fn standalone(&self) -> Standalone {
+        self.standalone_from(self.command(&["standalone", "--bind", "127.0.0.1:0"]))
+    }
+
+    /// The same from a command of one's own, such as one with limits.
+    ///
+    /// # Panics
+    /// If it ends before it is ready.
+    #[must_use]
+    pub fn standalone_from(&self, mut command: Command) -> Standalone {
         let log = std::fs::File::options()
             .create(true)
             .append(true)
             .open(self.folder.path().join("standalone.log"))
             .expect("a log file");
-        let mut child = self
-            .command(&["standalone", "--bind", "127.0.0.1:0"])
-            .stdout(Stdio::piped())
-            .stderr(log)
-            .spawn()
-            .expect("the windrose binary");
-        let mut lines = BufReader::new(child.stdout.take().expect("its output")).lines();
-        let ready = lines.by_ref().map_while(Result::ok).find_map(|line| {
-            let (_, url) = line.split_once("ready: ")?;
-            Some(url.to_owned())
+        let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().expect("the windrose binary");
+        let lines = BufReader::new(child.stdout.take().expect("its output")).lines();
+        let (said_ready, ready) = mpsc::channel();
+        // Reads to the end, or the process would block on a full pipe.
+        std::thread::spawn(move || {
+            for line in lines.map_while(Result::ok) {
+                if let Some((_, url)) = line.split_once("ready: ") {
+                    let _ = said_ready.send(url.to_owned());
+                }
+            }
         });
-        let Some(url) = ready else {
-            let status = child.wait().expect("its end");
-            panic!("standalone ended before it was ready ({status}):\n{}", self.log());
-        };
-        // Somebody must read on, or the process would block on a full pipe.
-        std::thread::spawn(move || lines.for_each(drop));
-        Standalone { child, url }
+        match ready.recv_timeout(HANGS) {
+            Ok(url) => Standalone { child, url },
+            Err(_) => {
+                let _ = child.kill();
+                let status = child.wait().expect("its end");
+                panic!("standalone did not become ready ({status}):\n{}", self.log());
+            }
+        }
     }
 
     /// What all standalone processes of this workspace logged.
@@ -150,8 +265,7 @@ impl Standalone {
     /// # Panics
     /// If its end cannot be waited for.
     pub fn terminate(mut self) -> std::process::ExitStatus {
-        let pid = nix::unistd::Pid::from_raw(i32::try_from(self.child.id()).expect("a process id"));
-        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).expect("a living process");
+        kill(pid_of(&self.child), Signal::SIGTERM).expect("a living process");
         self.child.wait().expect("its end")
     }
 }
@@ -161,4 +275,57 @@ impl Drop for Standalone {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// What `windrose runs show` says of a run.
+#[derive(Debug, Clone)]
+pub struct RunView {
+    shown: Value,
+}
+
+impl RunView {
+    /// The run's state.
+    #[must_use]
+    pub fn state(&self) -> &str {
+        self.shown["run"]["state"].as_str().unwrap_or_default()
+    }
+
+    /// Its task instances.
+    #[must_use]
+    pub fn tasks(&self) -> &[Value] {
+        self.shown["tasks"].as_array().map_or(&[], Vec::as_slice)
+    }
+
+    /// A task instance; null if there is none.
+    #[must_use]
+    pub fn task(&self, task_id: &str) -> &Value {
+        self.tasks().iter().find(|row| row["task_id"] == task_id).unwrap_or(&Value::Null)
+    }
+
+    /// The state of each task, in the order of the ids.
+    #[must_use]
+    pub fn states(&self) -> std::collections::BTreeMap<String, String> {
+        let word = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        self.tasks().iter().map(|row| (word(&row["task_id"]), word(&row["state"]))).collect()
+    }
+}
+
+fn finish(mut command: Command) -> Output {
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the windrose binary");
+    let pid = pid_of(&child);
+    let (ended, end) = mpsc::channel();
+    std::thread::spawn(move || ended.send(child.wait_with_output()));
+    if let Ok(output) = end.recv_timeout(HANGS) {
+        return output.expect("its end");
+    }
+    let _ = kill(pid, Signal::SIGKILL);
+    panic!("{command:?} hangs");
+}
+
+fn pid_of(child: &Child) -> Pid {
+    Pid::from_raw(i32::try_from(child.id()).expect("a process id"))
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
 }
