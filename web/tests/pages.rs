@@ -1,4 +1,5 @@
 //! The pages, asked for over HTTP, over a real database.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::sync::Arc;
 
