@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rand::RngExt as _;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use windrose_core::ids::{DagId, RunKey};
 use windrose_core::time::{Clock, Timestamp};
@@ -27,6 +28,10 @@ const BATCH: usize = 2_000;
 /// How long the loop sleeps at most. It is woken for everything it knows of; this is the net for what it was not told,
 /// such as a clock that was set forward.
 const SWEEP: Duration = Duration::from_secs(30);
+
+/// How long it may take until people see that an attempt has begun. Most attempts that end sooner cost no commit for
+/// their beginning.
+const LINGER: Duration = Duration::from_millis(20);
 
 /// The longest pause between two tries to reach the database.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
@@ -100,34 +105,58 @@ impl Driver {
         // What happened before the watch and the listener began.
         self.read_files().await?;
         let mut work = Work { commands: self.store.pending_commands().await?, ..Work::default() };
+        self.turn(std::mem::take(&mut work)).await?;
+        // Until when what nobody waits for may wait.
+        let mut lingers = None;
         loop {
-            self.turn(std::mem::take(&mut work)).await?;
-            match self.wait(&mut watch, &mut listener, &stop).await {
-                Wake::Message(Some(message)) => work.messages.push(message),
-                Wake::Topic(topic) => self.retrying_woken(topic, &mut work).await?,
-                Wake::Files => self.retrying_read_files().await?,
-                Wake::Time => {}
+            let news = match self.wait(&mut watch, &mut listener, &stop, lingers).await {
+                Wake::Message(Some(message)) => {
+                    work.messages.push(message);
+                    false
+                }
+                Wake::Topic(topic) => {
+                    self.retrying_woken(topic, &mut work).await?;
+                    true
+                }
+                Wake::Files => {
+                    self.retrying_read_files().await?;
+                    true
+                }
+                Wake::Time => true,
                 Wake::Message(None) | Wake::Stop => return Ok(()),
-            }
+            };
             while work.messages.len() < BATCH
                 && let Ok(message) = self.desk.inbox.try_recv()
             {
                 work.messages.push(message);
             }
+            if news || work.is_pressing() || work.messages.len() >= BATCH {
+                self.turn(std::mem::take(&mut work)).await?;
+                lingers = None;
+            } else {
+                lingers.get_or_insert_with(|| Instant::now() + LINGER);
+            }
         }
     }
 
-    async fn wait(&mut self, watch: &mut FolderWatch, listener: &mut Listener, stop: &CancellationToken) -> Wake {
+    async fn wait(
+        &mut self,
+        watch: &mut FolderWatch,
+        listener: &mut Listener,
+        stop: &CancellationToken,
+        lingers: Option<Instant>,
+    ) -> Wake {
         let now = self.now();
         let due = [self.runs.next_timer(), self.creation.poll_timeout(), self.next_start(now)];
         let sleep = due.into_iter().flatten().min().map_or(SWEEP, |at| at.since(now).min(SWEEP));
+        let until = (Instant::now() + sleep).min(lingers.unwrap_or_else(|| Instant::now() + SWEEP));
         tokio::select! {
             biased;
             () = stop.cancelled() => Wake::Stop,
             message = self.desk.inbox.recv() => Wake::Message(message),
             topic = listener.next() => Wake::Topic(topic),
             () = watch.changed() => Wake::Files,
-            () = tokio::time::sleep(sleep) => Wake::Time,
+            () = tokio::time::sleep_until(until) => Wake::Time,
         }
     }
 

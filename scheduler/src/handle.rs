@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use serde_json::Value;
 use tokio::sync::{Mutex, mpsc, oneshot};
 use windrose_core::claim::Claim;
 use windrose_core::ids::AttemptId;
@@ -26,10 +27,19 @@ pub struct Stopped;
 pub(crate) enum Message {
     /// An attempt has begun.
     Started(AttemptId),
+    /// What an attempt's templates became, without secrets.
+    Rendered { attempt: AttemptId, fields: Value },
     /// An attempt gives its slot back, or goes on.
     Deferred { attempt: AttemptId, deferred: bool, ack: oneshot::Sender<Taken> },
     /// An attempt's last word.
     Report { report: Box<Report>, ack: oneshot::Sender<Taken> },
+}
+
+impl Message {
+    /// Nobody waits for it: it may be committed together with what comes next.
+    pub(crate) const fn is_patient(&self) -> bool {
+        matches!(self, Self::Started(_) | Self::Rendered { .. })
+    }
 }
 
 /// An attempt that is to stop, and who or what wants that.
@@ -91,6 +101,12 @@ impl Handle {
     pub fn started(&self, attempt: AttemptId) {
         // If the scheduler has stopped, the attempt learns that with its report.
         let _ = self.inbox.send(Message::Started(attempt));
+    }
+
+    /// What the attempt's templates became, without secrets.
+    pub fn rendered(&self, attempt: AttemptId, fields: Value) {
+        // If the scheduler has stopped, nobody will look at them.
+        let _ = self.inbox.send(Message::Rendered { attempt, fields });
     }
 
     /// The attempt gives its slot back, or goes on. Returns when that is durable.

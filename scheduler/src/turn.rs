@@ -4,7 +4,7 @@ use tokio::sync::oneshot;
 use windrose_core::ids::AttemptId;
 use windrose_core::time::Timestamp;
 use windrose_engine::Event;
-use windrose_store::{CommandRow, StoreError, Topic};
+use windrose_store::{CommandRow, RenderedRow, StoreError, Topic};
 
 use crate::dag_set::Unusable;
 use crate::drive::Driver;
@@ -19,6 +19,13 @@ const ROUNDS: usize = 50;
 pub(crate) struct Work {
     pub(crate) messages: Vec<Message>,
     pub(crate) commands: Vec<CommandRow>,
+}
+
+impl Work {
+    /// Somebody waits for what becomes of it.
+    pub(crate) fn is_pressing(&self) -> bool {
+        !self.commands.is_empty() || !self.messages.iter().all(Message::is_patient)
+    }
 }
 
 /// What a message is answered after the commit.
@@ -98,6 +105,11 @@ impl Driver {
             Message::Started(attempt) => taken(self.runs.holder(*attempt).is_some_and(|key| {
                 let event = Event::Started { key: key.clone(), attempt: *attempt };
                 self.runs.feed(now, key.run, event).is_ok()
+            })),
+            Message::Rendered { attempt, fields } => taken(self.runs.holder(*attempt).is_some_and(|key| {
+                let row = RenderedRow { key, fields: fields.clone(), rendered_at: now };
+                self.runs.outbox.batch.rendered.push(row);
+                true
             })),
             Message::Deferred { attempt, deferred: false, .. } => {
                 if self.runs.set_deferred(now, *attempt, false) {

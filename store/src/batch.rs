@@ -30,6 +30,8 @@ pub struct Batch {
     pub clear_xcoms: Vec<TaskInstanceKey>,
     /// Values that tasks leave behind; they replace older ones of the same name.
     pub xcoms: Vec<XComRow>,
+    /// What the templates of attempts became; it replaces what they were before.
+    pub rendered: Vec<RenderedRow>,
     /// Commands that were carried out.
     pub commands_done: Vec<CommandDone>,
     /// What people can read later.
@@ -49,6 +51,7 @@ impl Batch {
             attempts_ended,
             clear_xcoms,
             xcoms,
+            rendered,
             commands_done,
             events,
         } = self;
@@ -60,6 +63,7 @@ impl Batch {
             && attempts_ended.is_empty()
             && clear_xcoms.is_empty()
             && xcoms.is_empty()
+            && rendered.is_empty()
             && commands_done.is_empty()
             && events.is_empty()
     }
@@ -178,6 +182,17 @@ pub struct XComRow {
     pub value: Value,
     /// When.
     pub created_at: Timestamp,
+}
+
+/// What the templates of a task instance's attempt became.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RenderedRow {
+    /// Whose.
+    pub key: TaskInstanceKey,
+    /// By field, without secrets.
+    pub fields: Value,
+    /// When.
+    pub rendered_at: Timestamp,
 }
 
 /// A command that was carried out, or could not be.

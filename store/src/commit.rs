@@ -8,7 +8,7 @@ use windrose_core::ids::TaskInstanceKey;
 use crate::Store;
 use crate::batch::{Batch, TaskWrite};
 use crate::error::StoreError;
-use crate::tables::{attempts, commands, event_log, runs, tasks, xcoms};
+use crate::tables::{attempts, commands, event_log, rendered_fields, runs, tasks, xcoms};
 
 /// A transaction of the store.
 pub(crate) type Tx = Transaction<'static, Any>;
@@ -45,6 +45,7 @@ async fn write(tx: &mut Tx, batch: &Batch, task_writes: &[TaskWrite]) -> Result<
     attempts::end(tx, &batch.attempts_ended).await?;
     xcoms::clear(tx, &batch.clear_xcoms).await?;
     xcoms::put(tx, &batch.xcoms).await?;
+    rendered_fields::put(tx, &batch.rendered).await?;
     commands::finish(tx, &batch.commands_done).await?;
     event_log::insert(tx, &batch.events).await
 }

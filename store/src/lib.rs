@@ -32,7 +32,7 @@ use std::sync::Arc;
 use sqlx::AnyPool;
 
 pub use batch::{
-    AttemptEnd, AttemptStart, Batch, CommandDone, EventRow, NewRun, NewTask, RunWrite, TaskWrite, XComRow,
+    AttemptEnd, AttemptStart, Batch, CommandDone, EventRow, NewRun, NewTask, RenderedRow, RunWrite, TaskWrite, XComRow,
 };
 pub use dialect::Dialect;
 pub use encryption::EncryptionKey;

@@ -1,8 +1,5 @@
 //! The worker's port in one process: channels to the scheduler, and the database for what it only reads.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
-
 use async_trait::async_trait;
 use serde_json::Value;
 use windrose_core::claim::Claim;
@@ -18,17 +15,11 @@ use crate::clock;
 pub(crate) struct StandalonePort {
     scheduler: Handle,
     store: Store,
-    /// Whose rendered fields an attempt's are.
-    attempts: Mutex<HashMap<AttemptId, TaskInstanceKey>>,
 }
 
 impl StandalonePort {
     pub(crate) fn new(scheduler: Handle, store: Store) -> Self {
-        Self { scheduler, store, attempts: Mutex::default() }
-    }
-
-    fn attempts(&self) -> std::sync::MutexGuard<'_, HashMap<AttemptId, TaskInstanceKey>> {
-        self.attempts.lock().unwrap_or_else(PoisonError::into_inner)
+        Self { scheduler, store }
     }
 }
 
@@ -50,9 +41,7 @@ const fn ack(taken: Taken) -> Ack {
 #[async_trait]
 impl WorkerPort for StandalonePort {
     async fn claim(&self) -> Result<Claim, PortError> {
-        let claim = self.scheduler.next_claim().await.map_err(closed)?;
-        self.attempts().insert(claim.attempt, claim.key.clone());
-        Ok(claim)
+        self.scheduler.next_claim().await.map_err(closed)
     }
 
     async fn cancellation(&self) -> Result<(AttemptId, String), PortError> {
@@ -69,7 +58,6 @@ impl WorkerPort for StandalonePort {
     }
 
     async fn report(&self, report: Report) -> Result<Ack, PortError> {
-        self.attempts().remove(&report.attempt);
         self.scheduler.report(report).await.map(ack).map_err(closed)
     }
 
@@ -119,12 +107,6 @@ impl WorkerPort for StandalonePort {
     }
 
     fn rendered(&self, attempt: AttemptId, fields: Value) {
-        let Some(key) = self.attempts().get(&attempt).cloned() else { return };
-        let store = self.store.clone();
-        tokio::spawn(async move {
-            if let Err(error) = store.save_rendered_fields(&key, &fields, clock::now()).await {
-                tracing::warn!(task = %key.task, %error, "the rendered fields are not kept");
-            }
-        });
+        self.scheduler.rendered(attempt, fields);
     }
 }

@@ -1,12 +1,39 @@
 //! The rendered parameters of a task instance's last attempt, as people see them: secrets are masked before they come here.
 
+use std::collections::HashMap;
+
 use serde_json::Value;
 use windrose_core::ids::TaskInstanceKey;
 use windrose_core::time::Timestamp;
 
 use crate::Store;
+use crate::batch::RenderedRow;
+use crate::batch_values::execute_rows;
+use crate::commit::Tx;
 use crate::decode;
 use crate::error::StoreError;
+
+const PUT: &str = "
+    INSERT INTO rendered_fields (run_key, task_id, map_index, fields, rendered_at) VALUES {values}
+    ON CONFLICT (run_key, task_id, map_index)
+    DO UPDATE SET fields = excluded.fields, rendered_at = excluded.rendered_at";
+
+pub(crate) async fn put(tx: &mut Tx, rendered: &[RenderedRow]) -> Result<(), StoreError> {
+    // PostgreSQL refuses to upsert one row twice in a statement; the last attempt is the one that counts.
+    let last: HashMap<&TaskInstanceKey, &RenderedRow> = rendered.iter().map(|row| (&row.key, row)).collect();
+    let rows: Vec<(&RenderedRow, String)> =
+        last.into_values().map(|row| Ok((row, decode::to_json(&row.fields)?))).collect::<Result<_, StoreError>>()?;
+    execute_rows(tx, PUT, 5, &rows, |statement, (row, fields)| {
+        statement
+            .bind(row.key.run.0)
+            .bind(row.key.task.as_str())
+            .bind(i64::from(row.key.map_index))
+            .bind(fields.as_str())
+            .bind(row.rendered_at.as_micros())
+    })
+    .await?;
+    Ok(())
+}
 
 impl Store {
     /// Keeps the rendered parameters of a task instance; they replace those of an attempt before.
@@ -19,19 +46,10 @@ impl Store {
         fields: &Value,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        sqlx::query(
-            "INSERT INTO rendered_fields (run_key, task_id, map_index, fields, rendered_at)
-             VALUES ($1, $2, $3, $4, $5)
-             ON CONFLICT (run_key, task_id, map_index)
-             DO UPDATE SET fields = excluded.fields, rendered_at = excluded.rendered_at",
-        )
-        .bind(key.run.0)
-        .bind(key.task.as_str())
-        .bind(i64::from(key.map_index))
-        .bind(decode::to_json(fields)?)
-        .bind(now.as_micros())
-        .execute(self.writer())
-        .await?;
+        let row = RenderedRow { key: key.clone(), fields: fields.clone(), rendered_at: now };
+        let mut tx = self.begin().await?;
+        put(&mut tx, &[row]).await?;
+        tx.commit().await?;
         Ok(())
     }
 

@@ -3,7 +3,7 @@
 use serde_json::json;
 use windrose_core::ids::AttemptId;
 use windrose_core::task_state::{FinalState, TaskState};
-use windrose_store::{Batch, NewTask, StoreError, XComRow};
+use windrose_store::{Batch, NewTask, RenderedRow, StoreError, XComRow};
 
 use crate::fixture::{Fixture, at, moved, task};
 
@@ -80,4 +80,7 @@ async fn rendered_fields_are_those_of_the_last_attempt(f: Fixture) {
     f.store.save_rendered_fields(&a, &json!({ "sql": "SELECT 1" }), at(1)).await.unwrap();
     f.store.save_rendered_fields(&a, &json!({ "sql": "SELECT 2" }), at(2)).await.unwrap();
     assert_eq!(f.store.rendered_fields(&a).await.unwrap(), Some(json!({ "sql": "SELECT 2" })));
+    let row = |n: i64| RenderedRow { key: a.clone(), fields: json!({ "sql": n }), rendered_at: at(n) };
+    f.store.commit(&Batch { rendered: vec![row(3), row(4)], ..Batch::default() }).await.unwrap();
+    assert_eq!(f.store.rendered_fields(&a).await.unwrap(), Some(json!({ "sql": 4 })));
 }

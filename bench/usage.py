@@ -1,0 +1,26 @@
+"""What a process costs, by /proc."""
+
+import pathlib
+import time
+
+
+def cpu_seconds(pid: int) -> float:
+    """CPU time of all threads that live, to the nanosecond."""
+    total = 0
+    for thread in pathlib.Path(f"/proc/{pid}/task").iterdir():
+        total += int((thread / "schedstat").read_text().split()[0])
+    return total / 1e9
+
+
+def resident_megabytes(pid: int) -> float:
+    for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) / 1024
+    raise ValueError(f"process {pid} has no VmRSS")
+
+
+def cpu_percent(pid: int, seconds: float) -> float:
+    """Of one processor, over the next so many seconds."""
+    before, at = cpu_seconds(pid), time.monotonic()
+    time.sleep(seconds)
+    return 100 * (cpu_seconds(pid) - before) / (time.monotonic() - at)
