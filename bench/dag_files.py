@@ -77,6 +77,7 @@ operator = "s3_key_sensor"
 bucket_key = "s3://{{{{ vars.bucket }}}}/{{{{ vars.partition }}}}/*.csv"
 wildcard_match = true
 mode = "reschedule"
+timeout = "12h"
 
 [tasks.extract]
 operator = "bash"
@@ -93,5 +94,4 @@ bash_command = "load {{{{ data_interval_start }}}} {{{{ data_interval_end }}}}"
 
 [tasks.done]
 operator = "empty"
-trigger_rule = "all_done"
 '''

@@ -74,18 +74,25 @@ def chain_bash(settings: Settings):
     return [total, hops]
 
 
-def of_runs(settings: Settings, row: Row, dag: str, baseline):
+def of_runs(settings: Settings, row: Row, dag: str, baseline, seconds=seconds_of):
     with settings.windrose({"measured": dag}) as windrose:
         windrose.start()
         for _ in range(settings.repetitions):
             row.raw_figures.append(baseline())
-            row.figures.append(seconds_of(windrose.trigger("measured")))
+            row.figures.append(seconds(windrose.trigger("measured")))
     return [row]
+
+
+def seconds_before_last(shown: dict) -> float:
+    """From the creation of a run to the start of its task `last`, which is dispatched once all before it is durable."""
+    last = next(task for task in shown["tasks"] if task["task_id"] == "last")
+    return instant(last["started_at"]) - instant(shown["run"]["created_at"])
 
 
 def chain_empty(settings: Settings):
     row = Row("chain of 40 empty tasks", "s", raw_name="40 rows, 1 commit")
-    return of_runs(settings, row, dag_files.chain(40, dag_files.empty_task), lambda: raw.durable_rows(40))
+    dag = dag_files.chain(40, dag_files.empty_task) + dag_files.bash_task("last", ["t039"])
+    return of_runs(settings, row, dag, lambda: raw.durable_rows(40), seconds_before_last)
 
 
 def fan_bash(settings: Settings):
@@ -95,7 +102,9 @@ def fan_bash(settings: Settings):
 
 def layers_empty(settings: Settings):
     row = Row("1,000 empty tasks in 10 layers", "s", "≤ 0.5 s", raw_name="1,000 rows, 1 commit")
-    return of_runs(settings, row, dag_files.layers(10, 100, dag_files.empty_task), lambda: raw.durable_rows(1000))
+    dag = dag_files.layers(10, 100, dag_files.empty_task)
+    dag += dag_files.bash_task("last", [f"l9_{i}" for i in range(100)])
+    return of_runs(settings, row, dag, lambda: raw.durable_rows(1000), seconds_before_last)
 
 
 def many_runs(settings: Settings):
@@ -164,6 +173,7 @@ def sensors(settings: Settings):
 
 def check_files(settings: Settings):
     row = Row("dags check of 5,000 files", "s", "< 2 s", raw_name="cat of 5,000 files")
+    cpu = Row("the same, CPU time", "s")
     with tempfile.TemporaryDirectory(prefix="windrose-bench-files-") as name:
         folder = pathlib.Path(name)
         for i in range(5000):
@@ -173,12 +183,13 @@ def check_files(settings: Settings):
         with settings.windrose({}) as windrose:
             for _ in range(settings.repetitions):
                 row.raw_figures.append(raw.reading(folder))
-                began = time.perf_counter()
+                cpu_before, began = usage.cpu_seconds_of_ended(), time.perf_counter()
                 done = windrose.run("dags", "check", str(folder))
                 row.figures.append(time.perf_counter() - began)
+                cpu.figures.append(usage.cpu_seconds_of_ended() - cpu_before)
                 if done.returncode:
                     raise Failed(f"the files have errors: {done.stdout[-2000:]}{done.stderr[-2000:]}")
-    return [row]
+    return [row, cpu]
 
 
 MEASURES = {

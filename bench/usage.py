@@ -1,6 +1,7 @@
 """What a process costs, by /proc."""
 
 import pathlib
+import resource
 import time
 
 
@@ -10,6 +11,12 @@ def cpu_seconds(pid: int) -> float:
     for thread in pathlib.Path(f"/proc/{pid}/task").iterdir():
         total += int((thread / "schedstat").read_text().split()[0])
     return total / 1e9
+
+
+def cpu_seconds_of_ended() -> float:
+    """CPU time of all processes that we started and that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def resident_megabytes(pid: int) -> float:

@@ -1,5 +1,7 @@
 //! Everything in which SQLite and PostgreSQL differ for us. All other SQL is one text for both.
 
+use sqlx::AnyConnection;
+
 /// Which database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dialect {
@@ -28,6 +30,11 @@ pub(crate) const LOCK_HOLDER: &str = "
 pub(crate) const WAKE_CHANNEL: &str = "windrose";
 
 impl Dialect {
+    /// The database behind a connection.
+    pub(crate) fn of(connection: &AnyConnection) -> Self {
+        if connection.backend_name() == "PostgreSQL" { Self::Postgres } else { Self::Sqlite }
+    }
+
     /// The name people know it by.
     #[must_use]
     pub const fn name(self) -> &'static str {

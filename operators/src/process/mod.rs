@@ -110,7 +110,8 @@ fn located(spec: &ProcessSpec) -> PathBuf {
     let is_bare = program.components().count() == 1 && !program.has_root();
     // What stands behind a relative folder depends on where the child runs.
     let known = std::env::split_paths(folders).take_while(|folder| is_bare && folder.is_absolute());
-    let found = known.map(|folder| folder.join(program)).find(|path| path.is_file() && access(path, AccessFlags::X_OK).is_ok());
+    let found =
+        known.map(|folder| folder.join(program)).find(|path| path.is_file() && access(path, AccessFlags::X_OK).is_ok());
     found.unwrap_or_else(|| program.to_owned())
 }
 
