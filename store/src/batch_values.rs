@@ -40,8 +40,8 @@ fn unnumbered_values_list(columns: usize, rows: usize) -> String {
     vec![row; rows].join(",")
 }
 
-/// Runs a statement for many rows. `sql` holds no other parameters; it holds `{values}` where the list of `columns` values a row goes, and `bind` gives
-/// a row's values in that order. Returns how many rows the database changed.
+/// Runs a statement for many rows. `sql` holds `{values}` where the list of `columns` values a row goes, and no other
+/// parameters; `bind` gives a row's values in that order. Returns how many rows the database changed.
 pub(crate) async fn execute_rows<'q, T>(
     tx: &mut Transaction<'_, Any>,
     sql: &str,
