@@ -89,6 +89,7 @@ pub async fn run_process(ctx: &TaskContext, spec: &ProcessSpec) -> Result<Proces
 
 fn start(spec: &ProcessSpec) -> io::Result<Child> {
     Command::new(located(spec))
+        .arg0(&spec.program)
         .args(&spec.args)
         .env_clear()
         .envs(&spec.env)
