@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 
 use sqlx::{Any, Transaction};
-use windrose_core::ids::TaskInstanceKey;
+use windrose_core::ids::{RunKey, TaskInstanceKey};
 
 use crate::Store;
-use crate::batch::{Batch, TaskWrite};
+use crate::batch::{Batch, RunWrite, TaskWrite};
 use crate::error::StoreError;
 use crate::tables::{attempts, commands, event_log, rendered_fields, runs, tasks, xcoms};
 
@@ -24,9 +24,10 @@ impl Store {
         if batch.is_empty() {
             return Ok(());
         }
-        let merged = merge_tasks(&batch.tasks)?;
+        let run_writes = merge_runs(&batch.runs)?;
+        let task_writes = merge_tasks(&batch.tasks)?;
         let mut tx = self.begin().await?;
-        write(&mut tx, batch, &merged).await?;
+        write(&mut tx, batch, &run_writes, &task_writes).await?;
         tx.commit().await?;
         Ok(())
     }
@@ -36,10 +37,15 @@ impl Store {
     }
 }
 
-async fn write(tx: &mut Tx, batch: &Batch, task_writes: &[TaskWrite]) -> Result<(), StoreError> {
+async fn write(
+    tx: &mut Tx,
+    batch: &Batch,
+    run_writes: &[RunWrite],
+    task_writes: &[TaskWrite],
+) -> Result<(), StoreError> {
     runs::insert(tx, &batch.new_runs).await?;
     tasks::insert(tx, batch.new_runs.iter().flat_map(|run| &run.tasks).chain(&batch.new_tasks)).await?;
-    runs::update(tx, &batch.runs).await?;
+    runs::update(tx, run_writes).await?;
     tasks::update(tx, task_writes).await?;
     attempts::start(tx, &batch.attempts_started).await?;
     attempts::end(tx, &batch.attempts_ended).await?;
@@ -48,6 +54,29 @@ async fn write(tx: &mut Tx, batch: &Batch, task_writes: &[TaskWrite]) -> Result<
     rendered_fields::put(tx, &batch.rendered).await?;
     commands::finish(tx, &batch.commands_done).await?;
     event_log::insert(tx, &batch.events).await
+}
+
+/// As for tasks: a run that is cleared after its end is queued and started in one batch.
+fn merge_runs(writes: &[RunWrite]) -> Result<Vec<RunWrite>, StoreError> {
+    let mut merged: Vec<RunWrite> = Vec::with_capacity(writes.len());
+    let mut places: HashMap<RunKey, usize> = HashMap::with_capacity(writes.len());
+    for write in writes {
+        match places.get(&write.key) {
+            None => {
+                places.insert(write.key, merged.len());
+                merged.push(write.clone());
+            }
+            Some(&place) => {
+                let before = &mut merged[place];
+                if before.to != write.from {
+                    return Err(runs::stale(write.key));
+                }
+                let dag_version = write.dag_version.clone().or_else(|| before.dag_version.take());
+                *before = RunWrite { from: before.from, dag_version, ..write.clone() };
+            }
+        }
+    }
+    Ok(merged)
 }
 
 /// A statement over many rows would apply only one of several changes to the same row.

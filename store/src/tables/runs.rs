@@ -114,6 +114,10 @@ pub(crate) async fn insert(tx: &mut Tx, runs: &[NewRun]) -> Result<(), StoreErro
 }
 
 /// Moves runs that are where they are expected.
+pub(crate) fn stale(run: RunKey) -> StoreError {
+    StoreError::stale(format!("the run with key {}", run.0), Some(run))
+}
+
 pub(crate) async fn update(tx: &mut Tx, writes: &[RunWrite]) -> Result<(), StoreError> {
     let changed = execute_rows(tx, UPDATE, 6, writes, |statement, write| {
         statement
@@ -135,7 +139,7 @@ pub(crate) async fn update(tx: &mut Tx, writes: &[RunWrite]) -> Result<(), Store
             .await?;
         let state = now.map(|row| decode::text(&row, "state")).transpose()?;
         if state.as_deref() != Some(write.to.as_str()) {
-            return Err(StoreError::stale(format!("the run with key {}", write.key.0), Some(write.key)));
+            return Err(stale(write.key));
         }
     }
     Err(StoreError::stale("a run", writes.first().map(|write| write.key)))

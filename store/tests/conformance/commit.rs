@@ -21,6 +21,7 @@ crate::on_both_databases!(
     a_run_id_that_exists_is_named,
     a_second_run_of_the_same_logical_date_is_refused,
     runs_without_a_logical_date_do_not_exclude_one_another,
+    several_changes_of_one_run_become_one,
     a_run_that_moved_on_is_stale,
     an_attempt_ends_once,
     a_command_is_done_once,
@@ -213,6 +214,22 @@ async fn a_run_that_moved_on_is_stale(f: Fixture) {
     let batch = Batch { runs: vec![RunWrite { to: RunState::Failed, ..write }], ..Batch::default() };
     let error = f.store.commit(&batch).await.unwrap_err();
     assert!(matches!(error, StoreError::Stale { run: Some(of), .. } if of == run), "{error}");
+}
+
+async fn several_changes_of_one_run_become_one(f: Fixture) {
+    let run = f.run_with("etl", 1, &["a"]).await;
+    let change =
+        |from, to, started_at, ended_at| RunWrite { key: run, from, to, started_at, ended_at, dag_version: None };
+    let ended = change(RunState::Running, RunState::Success, Some(at(1)), Some(at(2)));
+    let cleared = change(RunState::Success, RunState::Queued, None, None);
+    let started = change(RunState::Queued, RunState::Running, Some(at(3)), None);
+    let batch = Batch { runs: vec![ended.clone(), cleared, started], ..Batch::default() };
+    f.store.commit(&batch).await.unwrap();
+    let row = f.store.run(run).await.unwrap().unwrap();
+    assert_eq!((row.state, row.started_at, row.ended_at), (RunState::Running, Some(at(3)), None));
+
+    let apart = Batch { runs: vec![ended.clone(), ended], ..Batch::default() };
+    assert!(matches!(f.store.commit(&apart).await.unwrap_err(), StoreError::Stale { run: Some(of), .. } if of == run));
 }
 
 async fn an_attempt_ends_once(f: Fixture) {
