@@ -56,6 +56,9 @@ pub(crate) enum Command {
     /// The metadata database.
     #[command(subcommand)]
     Db(DbCommand),
+    /// Run the example pipeline with real data, offline (what `make demo` does).
+    #[command(hide = true)]
+    Demo(DemoArgs),
     /// Print a completion script for a shell.
     Completions {
         /// The shell.
@@ -75,6 +78,26 @@ pub(crate) struct StandaloneArgs {
     /// Serve no web page.
     #[arg(long)]
     pub no_web: bool,
+}
+
+/// Options of the demo.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct DemoArgs {
+    /// End when the data was checked, instead of serving the web page until Ctrl-C.
+    #[arg(long)]
+    pub exit: bool,
+    /// How many rows the generated products.csv has.
+    #[arg(long, value_name = "NUMBER", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub rows: u32,
+    /// The web page's address [default: 127.0.0.1:8080, or a free port if that one is taken].
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub bind: Option<std::net::SocketAddr>,
+    /// The program that starts the offline AWS.
+    #[arg(long, value_name = "FILE", default_value = "lab/lab")]
+    pub lab: PathBuf,
+    /// The pipeline.
+    #[arg(long, value_name = "FILE", default_value = "dags/data_pipeline.toml")]
+    pub dag: PathBuf,
 }
 
 /// A DAG.

@@ -5,7 +5,9 @@ mod clock;
 mod cmd;
 mod config;
 mod database;
+mod demo;
 mod output;
+mod signals;
 mod standalone;
 
 use std::process::ExitCode;

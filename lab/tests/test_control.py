@@ -57,6 +57,26 @@ def test_the_journal_shows_sql_of_the_wire_but_no_secret(lab):
     assert not any(secret in text for secret in ("hunter22", "tok33", "hunter44"))
 
 
+def test_the_sql_page_shows_tables_and_moves_data_without_a_trace_in_the_journal(lab, target):
+    before = last_seq(lab)
+    answer = lab.page("POST", "/sql", {"sql": f"""
+        CREATE TEMP TABLE one (id integer, name varchar(20), price decimal(10, 2)); INSERT INTO one VALUES (2, NULL, 1.5), (1, '100%', 2);
+        UNLOAD ('SELECT * FROM one ORDER BY 1') TO 's3://{target}/sql_page_' IAM_ROLE default CSV PARALLEL OFF;
+        SELECT id, name, price FROM one ORDER BY id;
+    """})
+    assert answer == {"columns": ["id", "name", "price"], "rows": [["1", "100%", "2.00"], ["2", None, "1.50"]]}
+    assert lab.journal(before) == []
+    stored = lab.granted_s3().get_object(Bucket=target, Key="sql_page_000")["Body"].read().decode()
+    assert stored.splitlines() == ["1,100%,2.00", "2,,1.50"]
+
+
+@pytest.mark.parametrize("given", [{}, {"sql": " "}, {"sql": "SELECT * FROM nothing_there"}])
+def test_the_sql_page_says_what_is_wrong(lab, given):
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        lab.page("POST", "/sql", given)
+    assert refused.value.code == 400 and len(json.load(refused.value)["error"]) > 20
+
+
 def test_resetting_the_journal_keeps_the_numbers_going(lab):
     lab.client("s3").list_buckets()
     before = last_seq(lab)

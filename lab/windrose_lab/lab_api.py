@@ -1,4 +1,4 @@
-"""The lab's own pages under /lab/: endpoints, journal, faults, holds, settings."""
+"""The lab's own pages under /lab/: endpoints, journal, faults, holds, settings, SQL."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from windrose_lab.aws_request import Environ
 from windrose_lab.faults import FaultError, Faults
 from windrose_lab.holds import HoldError, Holds
 from windrose_lab.journal import Journal
+from windrose_lab.lab_sql import SqlError, SqlPage
 
 JSON = "application/json"
 
@@ -46,11 +47,12 @@ class SettingError(ValueError):
 class LabPages:
     """Answers /lab/… requests."""
 
-    def __init__(self, journal: Journal, faults: Faults, holds: Holds, settings: Settings, endpoints: dict[str, Any]) -> None:
+    def __init__(self, journal: Journal, faults: Faults, holds: Holds, settings: Settings, sql: SqlPage, endpoints: dict[str, Any]) -> None:
         self._journal = journal
         self._faults = faults
         self._holds = holds
         self._settings = settings
+        self._sql = sql
         self._endpoints = endpoints
 
     def __call__(self, environ: Environ, body: bytes) -> Answer:
@@ -65,7 +67,7 @@ class LabPages:
             if handler is None:
                 return json_answer({"error": f"There is no {method} /lab/{page}."}, 404, JSON)
             return json_answer(handler(number, query, given), 200, JSON)
-        except (FaultError, HoldError, SettingError) as problem:
+        except (FaultError, HoldError, SettingError, SqlError) as problem:
             return json_answer({"error": str(problem)}, 400, JSON)
         except ValueError:
             return json_answer({"error": "Send a JSON object, and numbers where numbers belong."}, 400, JSON)
@@ -113,3 +115,6 @@ class LabPages:
     def _post_settings(self, number: str, query: dict[str, list[str]], given: dict[str, Any]) -> Any:
         self._settings.change(given)
         return vars(self._settings)
+
+    def _post_sql(self, number: str, query: dict[str, list[str]], given: dict[str, Any]) -> Any:
+        return self._sql.run(given)

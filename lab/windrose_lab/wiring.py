@@ -19,9 +19,10 @@ from windrose_lab.holds import Holds
 from windrose_lab.job_process import JobProcesses
 from windrose_lab.journal import Journal
 from windrose_lab.lab_api import LabPages, Settings
+from windrose_lab.lab_sql import SqlPage
 from windrose_lab.postgres import Postgres
 from windrose_lab.redshift_data import DataApi
-from windrose_lab.redshift_users import RedshiftUsers
+from windrose_lab.redshift_users import Login, RedshiftUsers
 from windrose_lab.redshift_wire import WireProxy
 from windrose_lab.seed import Seed, role_arn, seed_aws, seed_redshift
 from windrose_lab.transfer_service import TransferService
@@ -77,7 +78,8 @@ def wire(seed: Seed, postgres: Postgres, folder: Path, port: int) -> Wired:
     TransferService(postgres, accounts, redshift.get("default_role"))
     seed_redshift(seed, postgres.address, postgres.spool)
     endpoints = describe(seed, endpoint, proxy.port, secrets)
-    app = LabApplication(journal, faults, accounts, moto, LabPages(journal, faults, holds, settings, endpoints))
+    sql = SqlPage(postgres.address, Login(redshift["user"], redshift["password"]), redshift["database"])
+    app = LabApplication(journal, faults, accounts, moto, LabPages(journal, faults, holds, settings, sql, endpoints))
     app.serve("glue", Crawlers(moto, accounts, holds, settings).operations() | jobs.operations())
     app.serve("redshift-data", DataApi(postgres.address, users, holds, journal).operations(), closed=True)
     app.serve("redshift-serverless", users.serverless_operations(), closed=True)

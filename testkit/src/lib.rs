@@ -3,6 +3,7 @@
 //! A test that needs something the machine does not have fails with a sentence; it is never skipped.
 
 mod database;
+pub mod lab;
 mod postgres;
 pub mod process;
 mod slow_bucket;

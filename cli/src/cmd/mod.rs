@@ -22,7 +22,7 @@ use anyhow::{Context as _, Result};
 
 use crate::args::{Args, Command};
 use crate::config::Config;
-use crate::{database, standalone};
+use crate::{database, demo, standalone};
 
 /// What a command is given besides its own arguments.
 pub(crate) struct Session {
@@ -69,6 +69,7 @@ async fn dispatch(session: Session, command: Command) -> Result<ExitCode> {
         Command::Pools(command) => pools::run(&session, command).await,
         Command::Operators(command) => operators::run(&session, command),
         Command::Db(command) => db::run(&session, command).await,
+        Command::Demo(args) => demo::run(args).await,
         Command::Completions { shell } => Ok(completions::print(shell)),
     }
 }

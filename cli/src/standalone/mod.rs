@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use tokio::net::TcpListener;
+use tokio::signal::unix::SignalKind;
 use tokio_util::sync::CancellationToken;
 use windrose_operators::catalog::OperatorCatalog;
 use windrose_scheduler::{Options, Scheduler};
@@ -18,7 +19,7 @@ use windrose_worker::{Worker, WorkerOptions};
 use crate::args::StandaloneArgs;
 use crate::clock::SystemClock;
 use crate::config::Config;
-use crate::database;
+use crate::{database, signals};
 
 use port::StandalonePort;
 
@@ -91,7 +92,7 @@ async fn serve(config: &Config, store: Store, listener: Option<TcpListener>, sto
         None => println!("windrose is ready: (no web page)"),
     }
     let ended = tokio::select! {
-        () = told_to_stop() => None,
+        () = signals::first_of([SignalKind::interrupt(), SignalKind::terminate()]) => None,
         ended = &mut scheduling => Some(ended),
     };
     tracing::info!("stopping: processes of running tasks are ended, remote work goes on");
@@ -125,19 +126,6 @@ async fn listen(config: &Config) -> Result<TcpListener> {
     TcpListener::bind(address).await.with_context(|| {
         format!("the web page cannot be served on {address}; choose another address with --bind, or --no-web")
     })
-}
-
-async fn told_to_stop() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
-        tracing::warn!("SIGTERM cannot be handled; use Ctrl-C");
-        let _ = tokio::signal::ctrl_c().await;
-        return;
-    };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        _ = terminate.recv() => {}
-    }
 }
 
 fn host() -> String {
