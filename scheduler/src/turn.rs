@@ -14,6 +14,9 @@ use crate::handle::{Message, Taken};
 /// How often one turn starts runs in place of runs that have ended meanwhile; the rest comes in the next turn.
 const ROUNDS: usize = 50;
 
+/// How often in a row a batch is decided anew without a pause.
+const STALE_AT_ONCE: u32 = 3;
+
 /// What has arrived since the last turn.
 #[derive(Debug, Default)]
 pub(crate) struct Work {
@@ -71,6 +74,11 @@ impl Driver {
         let may_pass = matches!(error, StoreError::Stale { .. } | StoreError::RunExists { .. }) || error.is_retryable();
         if !may_pass {
             return Err(SchedulerError::Store(error.clone()));
+        }
+        // One that comes again and again is not somebody else's change; it must not keep the processor busy.
+        self.failures = self.failures.saturating_add(1);
+        if self.failures > STALE_AT_ONCE {
+            self.pause_after(error).await;
         }
         loop {
             match self.restore().await {
