@@ -1,12 +1,14 @@
 //! The binary `windrose`: one file per command in `cmd`, composed here.
 
+#[macro_use]
+mod output;
+
 mod args;
 mod clock;
 mod cmd;
 mod config;
 mod database;
 mod demo;
-mod output;
 mod signals;
 mod standalone;
 

@@ -1,7 +1,26 @@
 //! How answers are printed: tables for people, JSON for scripts, errors as one sentence.
 
+use std::io::Write as _;
+
 use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
+
+/// `println!` for answers: a reader that has seen enough, such as `head`, is no error.
+macro_rules! outln {
+    () => { $crate::output::write(format_args!("\n")) };
+    ($($text:tt)*) => { $crate::output::write(format_args!("{}\n", format_args!($($text)*))) };
+}
+
+/// Writes a part of an answer to standard output. If nobody reads it any more, there is nothing left to do.
+pub(crate) fn write(text: std::fmt::Arguments<'_>) {
+    if let Err(error) = std::io::stdout().write_fmt(text) {
+        if error.kind() == std::io::ErrorKind::BrokenPipe {
+            std::process::exit(0);
+        }
+        eprintln!("windrose: the answer cannot be written: {error}; look at where standard output goes");
+        std::process::exit(1);
+    }
+}
 
 /// The whole chain of an error in one line, repetitions left out.
 pub(crate) fn sentence(error: &anyhow::Error) -> String {
@@ -40,13 +59,13 @@ pub(crate) fn list<R: Row>(rows: &[R], json: bool) -> anyhow::Result<()> {
     }
     let text = table.to_string();
     for line in text.lines() {
-        println!("{}", line.trim_end());
+        outln!("{}", line.trim_end());
     }
     Ok(())
 }
 
 /// Prints anything as JSON.
 pub(crate) fn object<T: Serialize>(value: &T) -> anyhow::Result<()> {
-    println!("{}", serde_json::to_string_pretty(value)?);
+    outln!("{}", serde_json::to_string_pretty(value)?);
     Ok(())
 }

@@ -50,7 +50,7 @@ impl NotFound {
         Cause::Connection {
             id: conn_id.to_owned(),
             message: format!(
-                "The conn_id `{conn_id}` isn't defined. Add it with `windrose connections add {conn_id}`, as \
+                "The conn_id `{conn_id}` isn't defined. Add it with `windrose connections set {conn_id} URI`, as \
                  environment variable {}, or to a secrets backend.",
                 variable_name("WINDROSE", "CONN", conn_id)
             ),

@@ -79,9 +79,9 @@ fn report(session: &Session, findings: &Findings) -> Result<()> {
     }
     let colour = std::io::IsTerminal::is_terminal(&std::io::stdout());
     for diagnostics in findings.all.iter().filter(|d| !d.is_empty()) {
-        print!("{}", diagnostics.render(colour));
+        crate::output::write(format_args!("{}", diagnostics.render(colour)));
     }
-    println!("{} files, {} errors, {} warnings", findings.files, findings.errors, findings.warnings);
+    outln!("{} files, {} errors, {} warnings", findings.files, findings.errors, findings.warnings);
     Ok(())
 }
 

@@ -5,8 +5,11 @@ use std::process::ExitCode;
 use clap::CommandFactory as _;
 
 use crate::args::Args;
+use crate::output;
 
 pub(crate) fn print(shell: clap_complete::Shell) -> ExitCode {
-    clap_complete::generate(shell, &mut Args::command(), "windrose", &mut std::io::stdout());
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Args::command(), "windrose", &mut script);
+    output::write(format_args!("{}", String::from_utf8_lossy(&script)));
     ExitCode::SUCCESS
 }

@@ -123,23 +123,23 @@ async fn show(session: &Session, dag_id: &str) -> Result<()> {
     if session.json {
         return output::object(&Shown::from(row));
     }
-    println!("{}  {}", row.dag_id, row.description.as_deref().unwrap_or_default());
-    println!("schedule  {}", row.schedule.as_deref().unwrap_or("by hand"));
-    println!("file      {} (version {})", row.file, &row.version[..row.version.len().min(12)]);
-    println!("state     {}", if row.paused { "paused" } else { "on" });
+    outln!("{}  {}", row.dag_id, row.description.as_deref().unwrap_or_default());
+    outln!("schedule  {}", row.schedule.as_deref().unwrap_or("by hand"));
+    outln!("file      {} (version {})", row.file, &row.version[..row.version.len().min(12)]);
+    outln!("state     {}", if row.paused { "paused" } else { "on" });
     if let Some(version) = store.dag_version(&row.dag_id, &row.version).await? {
         let source = DagSource { path: row.file.clone().into(), text: version.source };
         if let Ok(dag) = dag_file::parse(&source, &OperatorCatalog, &session.config.dag_file_defaults()?) {
-            println!("tasks");
+            outln!("tasks");
             for (position, task) in dag.tasks.iter().enumerate() {
                 let upstream: Vec<_> = dag.upstream(position).into_iter().map(|p| dag.tasks[p].id.as_str()).collect();
                 let after =
                     if upstream.is_empty() { String::new() } else { format!("  after {}", upstream.join(", ")) };
-                println!("  {:30} {:22}{after}", task.id.as_str(), task.operator);
+                outln!("  {:30} {:22}{after}", task.id.as_str(), task.operator);
             }
         }
     }
-    println!("last runs");
+    outln!("last runs");
     runs::list(session, &store, Some(dag_id), None, 5).await
 }
 

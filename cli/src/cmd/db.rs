@@ -27,10 +27,10 @@ pub(crate) async fn run(session: &Session, command: DbCommand) -> Result<ExitCod
                     "pending": report.pending,
                 }))?;
             } else {
-                println!("database        {} ({})", report.location, report.server_version);
-                println!("schema version  {} of {}", report.schema_version, report.known_version);
+                outln!("database        {} ({})", report.location, report.server_version);
+                outln!("schema version  {} of {}", report.schema_version, report.known_version);
                 let pending = if report.pending.is_empty() { "none".to_owned() } else { report.pending.join(", ") };
-                println!("to be migrated  {pending}");
+                outln!("to be migrated  {pending}");
             }
         }
     }

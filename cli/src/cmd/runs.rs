@@ -88,7 +88,7 @@ pub(crate) async fn run(session: &Session, command: RunsCommand) -> Result<ExitC
                 output::object(&serde_json::json!({ "run": Shown::from(&row), "tasks": tasks }))?;
             } else {
                 output::list(&[Shown::from(&row)], false)?;
-                println!();
+                outln!();
                 tasks::print(&tasks, false)?;
             }
         }
@@ -161,10 +161,10 @@ pub(crate) async fn watch(session: &Session, store: &Store, dag_id: &str, run_id
 
 fn summary(row: &RunRow, tasks: &[TaskRow]) {
     let seconds = row.started_at.zip(row.ended_at).map_or(0.0, |(from, to)| to.since(from).as_secs_f64());
-    println!("{} {}: {} after {seconds:.2} s", row.facts.dag_id, row.facts.run_id, row.state.as_str());
+    outln!("{} {}: {} after {seconds:.2} s", row.facts.dag_id, row.facts.run_id, row.state.as_str());
     for task in tasks {
         if let Some(cause) = &task.cause {
-            println!("  {} {}: {}", task.key.task, task.state.name().as_str(), cause.sentence());
+            outln!("  {} {}: {}", task.key.task, task.state.name().as_str(), cause.sentence());
         }
     }
 }

@@ -26,7 +26,7 @@ pub(crate) fn run(session: &Session, file: &Path, outcomes: Option<&Path>) -> Re
     if session.json {
         output::object(&report)?;
     } else {
-        print!("{}", report.timeline());
+        crate::output::write(format_args!("{}", report.timeline()));
     }
     let failed = report.runs.iter().any(|run| run.state != RunState::Success);
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })

@@ -75,9 +75,9 @@ async fn tell_when_over(store: Store, key: TaskInstanceKey, over: watch::Sender<
 fn print(session: &Session, lines: &[LogLine]) -> Result<()> {
     for line in lines {
         if session.json {
-            println!("{}", serde_json::to_string(line)?);
+            outln!("{}", serde_json::to_string(line)?);
         } else {
-            println!("{} {}", line.ts, line.text);
+            outln!("{} {}", line.ts, line.text);
         }
     }
     Ok(())

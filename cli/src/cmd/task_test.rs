@@ -65,14 +65,14 @@ fn show(session: &Session, report: &Report) -> Result<ExitCode> {
         output::object(report)?;
     } else {
         match &report.outcome {
-            Outcome::Success => println!("success"),
-            Outcome::Skipped { reason } => println!("skipped: {reason}"),
-            Outcome::Failed { cause, .. } => println!("failed: {}", cause.sentence()),
-            Outcome::Reschedule { at } => println!("not yet; to be looked at again at {at}"),
+            Outcome::Success => outln!("success"),
+            Outcome::Skipped { reason } => outln!("skipped: {reason}"),
+            Outcome::Failed { cause, .. } => outln!("failed: {}", cause.sentence()),
+            Outcome::Reschedule { at } => outln!("not yet; to be looked at again at {at}"),
         }
         for xcom in &report.xcoms {
             let name = if xcom.key == RETURN_VALUE { "returned" } else { &xcom.key };
-            println!("{name}: {}", xcom.value);
+            outln!("{name}: {}", xcom.value);
         }
     }
     Ok(if matches!(report.outcome, Outcome::Failed { .. }) { ExitCode::FAILURE } else { ExitCode::SUCCESS })

@@ -35,7 +35,7 @@ pub(crate) async fn run(session: &Session, args: TriggerArgs) -> Result<ExitCode
     if session.json {
         output::object(&json!({ "dag_id": args.dag_id, "run_id": id, "pending": pending }))?;
     } else {
-        println!("{id}");
+        outln!("{id}");
     }
     if pending {
         eprintln!("{PENDING}");

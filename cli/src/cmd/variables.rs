@@ -37,7 +37,7 @@ pub(crate) async fn run(session: &Session, command: VariablesCommand) -> Result<
         }
         VariablesCommand::Get { key } => {
             let Some(value) = store.variable(&key).await? else { bail!("{}", missing(&key)) };
-            if session.json { output::object(&value)? } else { println!("{value}") }
+            if session.json { output::object(&value)? } else { outln!("{value}") }
         }
         VariablesCommand::Set { key, value } => {
             let value = value_or_stdin(value)?;

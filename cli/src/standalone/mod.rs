@@ -26,6 +26,9 @@ use port::StandalonePort;
 /// How often the lock on the database is confirmed.
 const LOCK_CHECK: Duration = Duration::from_secs(5);
 
+/// How long the scheduler may take for its last transaction; while the database is away it would take for ever.
+const LAST_WRITE: Duration = Duration::from_secs(10);
+
 /// Runs until it is told to stop (SIGINT or SIGTERM) or a part of it fails.
 pub(crate) async fn run(mut config: Config, args: StandaloneArgs) -> Result<ExitCode> {
     let dags = args.dags.unwrap_or(config.dags);
@@ -102,7 +105,13 @@ async fn serve(config: &Config, store: Store, listener: Option<TcpListener>, sto
     scheduler_stop.cancel();
     let ended = match ended {
         Some(ended) => ended,
-        None => scheduling.await,
+        None => match tokio::time::timeout(LAST_WRITE, scheduling).await {
+            Ok(ended) => ended,
+            Err(_) => {
+                tracing::warn!("the last decisions cannot be written; they are decided anew at the next start");
+                return Ok(());
+            }
+        },
     };
     ended.context("the scheduler failed")?.context("the scheduler had to stop")
 }
@@ -137,5 +146,9 @@ fn start_logging(config: &Config) {
     let filter = tracing_subscriber::EnvFilter::try_new(&config.log)
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
     // A second standalone in one process (tests) keeps the first one's.
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
+        .with_writer(std::io::stderr)
+        .try_init();
 }
