@@ -1,0 +1,143 @@
+//! Runs that come by themselves, what they may take, and DAG files that change meanwhile.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests")]
+
+use windrose_testkit::process::{Workspace, is_alive, wait_until};
+
+fn workspace() -> Workspace {
+    Workspace::new(env!("CARGO_BIN_EXE_windrose"), None)
+}
+
+/// A DAG of parallel tasks that note their beginning and their end.
+fn parallel(workspace: &mut Workspace, head: &str, pool: &str) {
+    let ledger = workspace.path().join("ledger");
+    workspace.set_env("LEDGER", ledger.to_str().unwrap());
+    let task = |n: u32| {
+        format!(
+            "[tasks.t{n}]\noperator = \"bash\"\n{pool}\nbash_command = 'echo start >> \"$LEDGER\"; sleep 0.1; echo end >> \"$LEDGER\"'\n"
+        )
+    };
+    let tasks: String = (0..4).map(task).collect();
+    workspace.write_dag("parallel.toml", &format!("{head}\n{tasks}"));
+}
+
+fn most_at_once(workspace: &Workspace) -> (usize, i32) {
+    let text = std::fs::read_to_string(workspace.path().join("ledger")).unwrap();
+    let (mut now, mut most) = (0, 0);
+    for line in text.lines() {
+        now += if line == "start" { 1 } else { -1 };
+        most = most.max(now);
+    }
+    (text.lines().count(), most)
+}
+
+#[test]
+fn a_scheduled_dag_gets_its_runs_each_once() {
+    let workspace = workspace();
+    workspace.write_dag(
+        "ticks.toml",
+        "schedule = { every = \"1s\" }\nstart_date = 2026-01-01\n[tasks.a]\noperator = \"empty\"\n",
+    );
+    let standalone = workspace.standalone();
+    let runs = wait_until("three scheduled runs", || {
+        let runs = workspace.json(&["runs", "list", "ticks", "--state", "success"]);
+        if runs.as_array().unwrap().len() >= 3 { Ok(runs) } else { Err(runs.to_string()) }
+    });
+    standalone.kill();
+    let mut dates: Vec<_> =
+        runs.as_array().unwrap().iter().map(|run| run["logical_date"].to_string()).collect();
+    assert!(runs.as_array().unwrap().iter().all(|run| run["run_type"] == "scheduled"));
+    assert!(!dates.contains(&"null".to_owned()), "{runs}");
+    let count = dates.len();
+    dates.sort();
+    dates.dedup();
+    assert_eq!(dates.len(), count);
+}
+
+#[test]
+fn a_pool_limits_how_many_run_at_once() {
+    let mut workspace = workspace();
+    parallel(&mut workspace, "", "pool = \"few\"");
+    workspace.ok(&["pools", "set", "few", "2"]);
+    let _standalone = workspace.standalone();
+    workspace.ok(&["dags", "trigger", "parallel", "--wait"]);
+    let (lines, most) = most_at_once(&workspace);
+    assert_eq!(lines, 8);
+    assert!(most <= 2, "{most} at once in a pool of 2");
+}
+
+#[test]
+fn runs_beyond_max_active_runs_wait_in_the_queue_also_over_a_kill() {
+    let mut workspace = workspace();
+    parallel(&mut workspace, "max_active_runs = 1\nmax_active_tasks = 1", "");
+    let standalone = workspace.standalone();
+    for run in ["one", "two", "three"] {
+        workspace.ok(&["dags", "trigger", "parallel", "--run-id", run]);
+    }
+    let running = workspace.json(&["runs", "list", "parallel", "--state", "running"]);
+    assert!(running.as_array().unwrap().len() <= 1, "{running}");
+    standalone.kill();
+    let _standalone = workspace.standalone();
+    for run in ["one", "two", "three"] {
+        assert_eq!(workspace.run_to_end("parallel", run).state(), "success");
+    }
+}
+
+#[test]
+fn a_retry_waits_for_its_delay_and_a_timeout_ends_the_process_group() {
+    let workspace = workspace();
+    workspace.write_dag(
+        "late.toml",
+        r#"
+[tasks.again]
+operator = "bash"
+retries = 1
+retry_delay = 1
+bash_command = "date +%s%3N; exit 1"
+[tasks.slow]
+operator = "bash"
+execution_timeout = 0.3
+bash_command = "sleep 1000 & echo child $!; wait"
+"#,
+    );
+    let _standalone = workspace.standalone();
+    let said = workspace.refused(&["dags", "trigger", "late", "--run-id", "r", "--wait"]);
+    assert!(said.contains("execution timeout of 0.3 s was exceeded"), "{said}");
+    let moment = |number: &str| -> u64 {
+        let log = workspace.ok(&["tasks", "logs", "late", "again", "--run-id", "r", "--try", number]);
+        log.lines().find_map(|line| line.split_once(' ')?.1.trim().parse().ok()).unwrap_or_else(|| panic!("{log}"))
+    };
+    assert!(moment("2") >= moment("1") + 1000, "the second try came before its delay was over");
+    let log = workspace.task_log("late", "r", "slow");
+    let child = log.lines().find_map(|line| line.split_once(" child ")?.1.trim().parse().ok()).unwrap();
+    wait_until("the child's end", || if is_alive(child) { Err("it lives".to_owned()) } else { Ok(()) });
+}
+
+#[test]
+fn a_changed_file_takes_effect_and_a_broken_one_keeps_the_last_good_version() {
+    let workspace = workspace();
+    let version = |word: &str| format!("[tasks.a]\noperator = \"bash\"\nbash_command = \"echo {word}\"\n");
+    workspace.write_dag("changing.toml", &version("first"));
+    let _standalone = workspace.standalone();
+    let hash = || workspace.json(&["dags", "show", "changing"])["version"].clone();
+    let before = hash();
+    workspace.write_dag("changing.toml", &version("second"));
+    wait_until("the new version", || if hash() == before { Err("the old".to_owned()) } else { Ok(()) });
+    workspace.ok(&["dags", "trigger", "changing", "--run-id", "two", "--wait"]);
+    assert!(workspace.task_log("changing", "two", "a").contains("second"));
+
+    workspace.write_dag("changing.toml", "[tasks.a]\noperator = ");
+    wait_until("the error", || {
+        let said = String::from_utf8(workspace.run(&["dags", "list"]).stderr).unwrap();
+        if said.contains("changing.toml:2:") { Ok(()) } else { Err(said) }
+    });
+    workspace.ok(&["dags", "trigger", "changing", "--run-id", "three", "--wait"]);
+    assert!(workspace.task_log("changing", "three", "a").contains("second"), "the last good version");
+
+    std::fs::remove_file(workspace.path().join("dags/changing.toml")).unwrap();
+    wait_until("its absence", || {
+        let shown = workspace.json(&["dags", "show", "changing"]);
+        if shown["absent"] == true { Ok(()) } else { Err(shown.to_string()) }
+    });
+    assert!(workspace.refused(&["dags", "trigger", "changing"]).contains("there is no DAG 'changing'"));
+}
