@@ -44,8 +44,7 @@ fn a_scheduled_dag_gets_its_runs_each_once() {
         if runs.as_array().unwrap().len() >= 3 { Ok(runs) } else { Err(runs.to_string()) }
     });
     standalone.kill();
-    let mut dates: Vec<_> =
-        runs.as_array().unwrap().iter().map(|run| run["logical_date"].to_string()).collect();
+    let mut dates: Vec<_> = runs.as_array().unwrap().iter().map(|run| run["logical_date"].to_string()).collect();
     assert!(runs.as_array().unwrap().iter().all(|run| run["run_type"] == "scheduled"));
     assert!(!dates.contains(&"null".to_owned()), "{runs}");
     let count = dates.len();
