@@ -53,6 +53,9 @@ pub(crate) struct Driver {
     pub(crate) last_key: RunKey,
     /// Tries in a row in which the database was away.
     pub(crate) failures: u32,
+    swept_at: Instant,
+    /// Commands that only the sweep found.
+    caught: usize,
 }
 
 /// What woke the loop.
@@ -89,6 +92,8 @@ impl Driver {
             resuming: Vec::new(),
             last_key: RunKey(0),
             failures: 0,
+            swept_at: Instant::now(),
+            caught: 0,
         };
         driver.read_files().await?;
         driver.restore().await?;
@@ -122,7 +127,10 @@ impl Driver {
                     self.retrying_read_files().await?;
                     true
                 }
-                Wake::Time => true,
+                Wake::Time => {
+                    self.sweep(&mut work).await?;
+                    true
+                }
                 Wake::Message(None) | Wake::Stop => return Ok(()),
             };
             while work.messages.len() < BATCH
@@ -158,6 +166,27 @@ impl Driver {
             () = watch.changed() => Wake::Files,
             () = tokio::time::sleep_until(until) => Wake::Time,
         }
+    }
+
+    /// Looks, every so often, for what nobody told of: a notification can be lost. What it finds is counted, and the count
+    /// is zero in a healthy system.
+    async fn sweep(&mut self, work: &mut Work) -> Result<(), SchedulerError> {
+        if self.swept_at.elapsed() < SWEEP {
+            return Ok(());
+        }
+        self.swept_at = Instant::now();
+        for topic in [Topic::Dags, Topic::Settings, Topic::Commands] {
+            self.retrying_woken(topic, work).await?;
+        }
+        if !work.commands.is_empty() {
+            self.caught += work.commands.len();
+            tracing::warn!(
+                found = work.commands.len(),
+                in_all = self.caught,
+                "the sweep found commands nobody told of"
+            );
+        }
+        Ok(())
     }
 
     async fn retrying_woken(&mut self, topic: Topic, work: &mut Work) -> Result<(), SchedulerError> {
