@@ -8,7 +8,7 @@ use windrose_core::ids::{DagId, RunId, RunKey, TaskId};
 use windrose_core::run::RunFacts;
 use windrose_core::run_state::{RunState, RunType};
 use windrose_core::time::Timestamp;
-use windrose_core::timetable::{Bounds, Timetable};
+use windrose_core::timetable::Timetable;
 use windrose_engine::{Event, RunMachine, Selection};
 use windrose_store::{CommandDone, CommandRow, EventRow, RunWrite, StoreError};
 
@@ -219,11 +219,10 @@ impl Driver {
         let tasks = snapshots(self.store.tasks(run).await?, version.plan.dag());
         let folder = self.dags.folder_of(&version);
         let depends = version.plan.depends_on_past();
-        let catchup = Bounds::from(version.plan.dag().as_ref()).catchup;
         let machine = RunMachine::restore(version.plan, facts, row.state, row.started_at, row.ended_at, tasks);
         self.runs.adopt(now, machine, folder);
         if depends {
-            self.tell_previous(now, run, catchup).await?;
+            self.tell_previous(now, run).await?;
         }
         Ok(())
     }

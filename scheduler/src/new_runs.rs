@@ -10,15 +10,18 @@ use windrose_core::run_state::{RunState, RunType};
 use windrose_core::time::Timestamp;
 use windrose_core::timetable::{Bounds, DueRun, Timetable};
 use windrose_engine::admission::runs_to_start;
-use windrose_engine::past::PreviousRun;
+use windrose_engine::past::{PreviousRun, counts_as_previous};
 use windrose_engine::run_creation::ScheduledDag;
 use windrose_engine::{Event, RunMachine};
-use windrose_store::{EventRow, NewRun, NewTask, RunWrite, StoreError};
+use windrose_store::{EventRow, NewRun, NewTask, Page, RunFilter, RunWrite, StoreError};
 
 use crate::dag_set::{Unusable, Version};
 use crate::drive::Driver;
 use crate::restore::snapshots;
 use crate::runs::{Tasks, Waiting};
+
+/// Among how many of the newest earlier runs the one before is looked for; those made by hand may not count.
+const LOOK_BACK: u32 = 100;
 
 impl Driver {
     /// Says how a DAG's runs are to be created, from what memory and the database hold.
@@ -149,7 +152,6 @@ impl Driver {
         };
         let folder = self.dags.folder_of(&version);
         let depends = version.plan.depends_on_past();
-        let catchup = Bounds::from(version.plan.dag().as_ref()).catchup;
         let rows = match waiting.tasks {
             Tasks::Fresh => Vec::new(),
             Tasks::InDatabase => snapshots(self.store.tasks(facts.key).await?, version.plan.dag()),
@@ -157,7 +159,7 @@ impl Driver {
         let machine = RunMachine::restore(version.plan, Arc::clone(facts), RunState::Queued, None, None, rows);
         self.runs.adopt(now, machine, folder);
         if depends {
-            self.tell_previous(now, facts.key, catchup).await?;
+            self.tell_previous(now, facts.key).await?;
         }
         if let Err(refused) = self.runs.feed(now, facts.key, Event::Start) {
             tracing::error!(dag_id = %facts.dag_id, run_id = %facts.run_id, %refused, "a queued run cannot start");
@@ -166,51 +168,45 @@ impl Driver {
     }
 
     /// Tells a run how the one before it stands, and keeps it told.
-    pub(crate) async fn tell_previous(&mut self, now: Timestamp, run: RunKey, catchup: bool) -> Result<(), StoreError> {
-        // A run that this batch creates is not in the database yet, but the runs before it in this batch may be: they
-        // have no states to tell yet, except in memory.
-        let previous = match self.previous_in_memory(run, catchup) {
-            Some(previous) => Some(previous),
-            None => self.store.previous_run(run, catchup).await?.map(|(row, tasks)| {
-                let states = tasks.into_iter().map(|t| (t.key.task, t.state.name())).collect();
-                (row.facts.key, PreviousRun::Tasks(states))
-            }),
-        };
-        let event = match previous {
+    pub(crate) async fn tell_previous(&mut self, now: Timestamp, run: RunKey) -> Result<(), StoreError> {
+        let previous = match self.previous(run).await? {
             None => PreviousRun::None,
-            Some((key, stored)) => {
-                self.runs.depends(run, key);
-                self.runs.as_previous(key).unwrap_or(stored)
+            Some(key) => {
+                if self.runs.live.contains_key(&key) || self.runs.waiting.contains_key(&key) {
+                    self.runs.depends(run, key);
+                }
+                match self.runs.as_previous(key) {
+                    Some(states) => states,
+                    None => {
+                        let tasks = self.store.tasks(key).await?.into_iter();
+                        PreviousRun::Tasks(tasks.map(|t| (t.key.task, t.state.name())).collect())
+                    }
+                }
             }
         };
-        if let Err(refused) = self.runs.feed(now, run, Event::PreviousRun(event)) {
+        if let Err(refused) = self.runs.feed(now, run, Event::PreviousRun(previous)) {
             tracing::error!(%refused, "a run will not hear of the run before it");
         }
         Ok(())
     }
 
-    /// The run before this one, if it lives.
-    fn previous_in_memory(&self, run: RunKey, catchup: bool) -> Option<(RunKey, PreviousRun)> {
-        let facts = self.runs.live.get(&run)?.machine.facts();
-        let date = facts.logical_date?;
-        let candidates = self.runs.live.values().map(|live| live.machine.facts());
-        let before = candidates.filter(|other| {
-            other.dag_id == facts.dag_id
-                && other.logical_date.is_some_and(|d| d < date)
-                && (!catchup || other.run_type != RunType::Manual)
-        });
-        let newest = before.max_by_key(|other| other.logical_date)?;
-        // A run in the database may lie between the two only if it has ended or waits; ended ones do not wait behind a
-        // live one, because runs start in the order of their dates.
-        let queued_between = self.runs.waiting.values().any(|w| {
-            w.facts.dag_id == facts.dag_id
-                && w.facts.logical_date > newest.logical_date
-                && w.facts.logical_date < Some(date)
-        });
-        if queued_between {
-            return None;
-        }
-        Some((newest.key, self.runs.as_previous(newest.key)?))
+    /// The run before this one. Neither place knows all: this batch's runs are not in the database yet, and runs that
+    /// have ended are not in memory any more.
+    async fn previous(&self, run: RunKey) -> Result<Option<RunKey>, StoreError> {
+        let Some(live) = self.runs.live.get(&run) else { return Ok(None) };
+        let (facts, dag) = (live.machine.facts(), live.machine.plan().dag());
+        let Some(date) = facts.logical_date else { return Ok(None) };
+        let before = |other: &RunFacts| {
+            let counts = other.dag_id == facts.dag_id && counts_as_previous(dag, other.run_type);
+            other.logical_date.filter(|at| counts && *at < date).map(|at| (at, other.key))
+        };
+        let filter =
+            RunFilter { dag_id: Some(facts.dag_id.clone()), logical_date_before: Some(date), ..RunFilter::default() };
+        let stored = self.store.runs(&filter, Page { offset: 0, limit: LOOK_BACK }).await?.rows;
+        let living = self.runs.live.values().map(|live| live.machine.facts().as_ref());
+        let waiting = self.runs.waiting.values().map(|waiting| waiting.facts.as_ref());
+        let all = living.chain(waiting).chain(stored.iter().map(|row| &row.facts));
+        Ok(all.filter_map(before).max().map(|(_, key)| key))
     }
 
     /// A run whose DAG version this Windrose cannot read fails; waiting would not mend it.

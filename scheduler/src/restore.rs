@@ -7,7 +7,6 @@ use std::sync::Arc;
 use windrose_core::dag::Dag;
 use windrose_core::ids::{AttemptId, TaskInstanceKey};
 use windrose_core::run_state::RunState;
-use windrose_core::timetable::Bounds;
 use windrose_engine::{Event, RunMachine, TaskSnapshot};
 use windrose_store::{RunRow, StoreError, TaskRow};
 
@@ -60,7 +59,6 @@ impl Driver {
         let snapshots = snapshots(tasks, version.plan.dag());
         let folder = self.dags.folder_of(&version);
         let depends = version.plan.depends_on_past();
-        let catchup = Bounds::from(version.plan.dag().as_ref()).catchup;
         let machine =
             RunMachine::restore(version.plan, Arc::clone(&facts), row.state, row.started_at, row.ended_at, snapshots);
         let held: Vec<_> = machine
@@ -73,7 +71,7 @@ impl Driver {
             .collect();
         self.runs.adopt(now, machine, folder);
         if depends {
-            self.tell_previous(now, facts.key, catchup).await?;
+            self.tell_previous(now, facts.key).await?;
         }
         for (key, attempt, generation) in held {
             self.lose(key, attempt, generation).await?;
