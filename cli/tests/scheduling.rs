@@ -140,3 +140,37 @@ fn a_changed_file_takes_effect_and_a_broken_one_keeps_the_last_good_version() {
     });
     assert!(workspace.refused(&["dags", "trigger", "changing"]).contains("there is no DAG 'changing'"));
 }
+
+/// A scheduled DAG of one task that depends on its own past.
+fn ticks_that_depend_on_the_past(workspace: &Workspace, name: &str, command: &str) {
+    let text = format!(
+        "schedule = {{ every = \"1s\" }}\nstart_date = 2026-01-01\n[tasks.a]\noperator = \"bash\"\n\
+         bash_command = \"{command}\"\ndepends_on_past = true\n"
+    );
+    workspace.write_dag(name, &text);
+}
+
+fn states_of(workspace: &Workspace, dag: &str) -> Vec<String> {
+    let runs = workspace.json(&["runs", "list", dag]);
+    runs.as_array().unwrap().iter().rev().map(|run| run["state"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn a_task_that_depends_on_its_past_waits_for_a_failed_run_before_also_after_a_restart() {
+    let workspace = workspace();
+    ticks_that_depend_on_the_past(&workspace, "bad.toml", "exit 1");
+    ticks_that_depend_on_the_past(&workspace, "good.toml", "true");
+    for runs in [3, 5] {
+        let standalone = workspace.standalone();
+        // The good DAG's runs end, so as many of the bad one's have had their chance.
+        wait_until("enough runs", || {
+            let (good, bad) = (states_of(&workspace, "good"), states_of(&workspace, "bad"));
+            let done = good.iter().filter(|state| *state == "success").count();
+            if done >= runs && bad.len() >= runs { Ok(()) } else { Err(format!("{good:?} {bad:?}")) }
+        });
+        let bad = states_of(&workspace, "bad");
+        assert_eq!(bad[0], "failed", "{bad:?}");
+        assert!(bad[1..].iter().all(|state| state == "running" || state == "queued"), "{bad:?}");
+        standalone.kill();
+    }
+}
