@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
@@ -108,9 +109,12 @@ fn identity(id: i32) -> Option<String> {
     Some(format!("{}-{started}", boot_id()))
 }
 
-fn boot_id() -> String {
-    let text = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-    text.trim().replace('-', "")
+fn boot_id() -> &'static str {
+    static BOOT_ID: LazyLock<String> = LazyLock::new(|| {
+        let text = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+        text.trim().replace('-', "")
+    });
+    &BOOT_ID
 }
 
 /// How often the kernel has killed a process for want of memory since it started; 0 where that cannot be seen.

@@ -11,13 +11,14 @@ mod group;
 mod output;
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
+use nix::unistd::{AccessFlags, access};
 use tokio::io::AsyncWriteExt;
 use tokio::process::{Child, Command};
 use windrose_core::cause::Cause;
@@ -87,7 +88,8 @@ pub async fn run_process(ctx: &TaskContext, spec: &ProcessSpec) -> Result<Proces
 }
 
 fn start(spec: &ProcessSpec) -> io::Result<Child> {
-    Command::new(&spec.program)
+    Command::new(located(spec))
+        .arg0(&spec.program)
         .args(&spec.args)
         .env_clear()
         .envs(&spec.env)
@@ -98,6 +100,20 @@ fn start(spec: &ProcessSpec) -> io::Result<Child> {
         .process_group(0)
         .kill_on_drop(true)
         .spawn()
+}
+
+/// The program's path, looked for as the child itself would. Given a path, the standard library starts it with
+/// `posix_spawn`, which does not copy this process's page tables.
+fn located(spec: &ProcessSpec) -> PathBuf {
+    let program = Path::new(&spec.program);
+    let default = OsString::from("/bin:/usr/bin");
+    let folders = spec.env.get(OsStr::new("PATH")).unwrap_or(&default);
+    let is_bare = program.components().count() == 1 && !program.has_root();
+    // What stands behind a relative folder depends on where the child runs.
+    let known = std::env::split_paths(folders).take_while(|folder| is_bare && folder.is_absolute());
+    let found =
+        known.map(|folder| folder.join(program)).find(|path| path.is_file() && access(path, AccessFlags::X_OK).is_ok());
+    found.unwrap_or_else(|| program.to_owned())
 }
 
 /// Waits for the process and the end of its output; false if the attempt is cancelled meanwhile.

@@ -53,6 +53,30 @@ async fn both_outputs_are_logged_in_order_and_the_last_lines_kept() {
 }
 
 #[tokio::test]
+async fn a_bare_program_is_looked_for_in_the_childs_own_path() {
+    let (ctx, _) = world();
+    let folder = tempfile::tempdir().unwrap();
+    std::os::unix::fs::symlink("/bin/echo", folder.path().join("our-echo")).unwrap();
+    std::fs::create_dir(folder.path().join("true")).unwrap();
+    let spec = |program: &str, path: Option<&str>| ProcessSpec {
+        program: program.into(),
+        args: vec!["found".into()],
+        env: path
+            .map(|path| ("PATH".into(), format!("{}:{path}", folder.path().display()).into()))
+            .into_iter()
+            .collect(),
+        ..shell("")
+    };
+    let end = run_process(&ctx, &spec("our-echo", Some("/usr/bin"))).await.unwrap();
+    assert_eq!(end.last_stdout.as_deref(), Some("found"));
+    // A folder of that name is passed over, and without a PATH the system's folders are searched.
+    assert_eq!(run_process(&ctx, &spec("true", Some("/usr/bin:/bin"))).await.unwrap().code, Some(0));
+    assert_eq!(run_process(&ctx, &spec("true", None)).await.unwrap().code, Some(0));
+    let error = run_process(&ctx, &spec("our-echo", None)).await.unwrap_err();
+    assert!(error.to_string().contains("'our-echo' is not on this worker"), "{error}");
+}
+
+#[tokio::test]
 async fn a_process_reads_what_it_is_given() {
     let (ctx, _) = world();
     let spec = ProcessSpec { stdin: b"given".to_vec(), ..shell("cat") };
