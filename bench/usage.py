@@ -6,11 +6,8 @@ import time
 
 
 def cpu_seconds(pid: int) -> float:
-    """CPU time of all threads that live, to the nanosecond."""
-    total = 0
-    for thread in pathlib.Path(f"/proc/{pid}/task").iterdir():
-        total += int((thread / "schedstat").read_text().split()[0])
-    return total / 1e9
+    """CPU time of a process with all threads it ever had: its CPU clock, whose number clock_getcpuclockid(3) makes so."""
+    return time.clock_gettime((~pid << 3) | 2)
 
 
 def cpu_seconds_of_ended() -> float:

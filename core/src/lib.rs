@@ -3,6 +3,7 @@
 //!
 //! Nothing here reads a clock, draws a random number or touches a file: time and randomness are arguments.
 
+pub mod attempt;
 pub mod catalog;
 pub mod cause;
 pub mod claim;
@@ -21,6 +22,7 @@ pub mod retry;
 pub mod run;
 pub mod run_state;
 pub mod sensor_run;
+pub mod task_instance;
 pub mod task_state;
 pub mod template;
 pub mod time;

@@ -2,13 +2,12 @@
 
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
-use windrose_core::cause::Cause;
+use windrose_core::attempt::AttemptEnd;
 use windrose_core::dag::{Dag, Task};
 use windrose_core::ids::{AttemptId, TaskInstanceKey};
-use windrose_core::outcome::{Routing, XCom};
+use windrose_core::outcome::XCom;
 use windrose_core::run_state::RunState;
-use windrose_core::task_state::TaskState;
+use windrose_core::task_instance::TaskChange;
 use windrose_core::time::Timestamp;
 
 /// One thing to do. Rows are written first, in one transaction; the rest follows its commit.
@@ -57,37 +56,6 @@ pub enum Effect {
     },
 }
 
-/// A task instance's row before and after. Guard the write with `from`.
-#[derive(Debug, Clone, PartialEq)]
-pub struct TaskChange {
-    /// Which.
-    pub key: TaskInstanceKey,
-    /// Before.
-    pub from: TaskState,
-    /// After; it can be equal to `from` when other columns change.
-    pub to: TaskState,
-    /// 1 for the first try, 0 before it. A clear does not set it back.
-    pub try_number: u32,
-    /// The last try number that may be followed by another one (Airflow's column of that name).
-    pub max_tries: u32,
-    /// How often the task instance was cleared.
-    pub generation: u32,
-    /// When this try was first looked at, for a sensor in reschedule mode.
-    pub first_poke_at: Option<Timestamp>,
-    /// How many looks there were in this try.
-    pub pokes: u32,
-    /// When the current attempt was dispatched.
-    pub queued_at: Option<Timestamp>,
-    /// When the current or last attempt began.
-    pub started_at: Option<Timestamp>,
-    /// When it got its final state.
-    pub ended_at: Option<Timestamp>,
-    /// Which way a branching task sent the run.
-    pub routing: Option<Routing>,
-    /// Why the last try failed, if this change is a failure.
-    pub cause: Option<Cause>,
-}
-
 /// The run's row before and after. Guard the write with `from`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RunChange {
@@ -99,61 +67,6 @@ pub struct RunChange {
     pub started_at: Option<Timestamp>,
     /// When it ended.
     pub ended_at: Option<Timestamp>,
-}
-
-/// How an attempt ended.
-#[derive(Debug, Clone, PartialEq)]
-pub struct AttemptEnd {
-    /// Whose.
-    pub key: TaskInstanceKey,
-    /// Which.
-    pub attempt: AttemptId,
-    /// Its try.
-    pub try_number: u32,
-    /// How.
-    pub outcome: AttemptOutcome,
-    /// Why, if it did not end well.
-    pub cause: Option<Cause>,
-    /// When the operator began, if it did.
-    pub started_at: Option<Timestamp>,
-    /// When it was over.
-    pub ended_at: Timestamp,
-}
-
-/// The word for how an attempt ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum AttemptOutcome {
-    /// The work is done.
-    Success,
-    /// It failed for good.
-    Failed,
-    /// It failed, and another try follows.
-    UpForRetry,
-    /// A sensor looked, and will look again.
-    UpForReschedule,
-    /// Its code asked to be skipped.
-    Skipped,
-    /// Its process is gone.
-    Lost,
-    /// A person or a rule took the task instance away from it.
-    Cancelled,
-}
-
-impl AttemptOutcome {
-    /// The word, as stored and shown.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Success => "success",
-            Self::Failed => "failed",
-            Self::UpForRetry => "up_for_retry",
-            Self::UpForReschedule => "up_for_reschedule",
-            Self::Skipped => "skipped",
-            Self::Lost => "lost",
-            Self::Cancelled => "cancelled",
-        }
-    }
 }
 
 /// A task instance that wants slots.

@@ -44,7 +44,7 @@ mod transition;
 pub mod trigger_rule;
 
 pub use admission::{Admission, Admitted};
-pub use effect::{AttemptEnd, AttemptOutcome, Candidate, Effect, RunChange, TaskChange};
+pub use effect::{Candidate, Effect, RunChange};
 pub use event::{Event, MarkedState, Refused, Selection};
 pub use past::PreviousRun;
 pub use plan::Plan;

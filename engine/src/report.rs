@@ -18,7 +18,7 @@ impl RunMachine {
         let p = self.position(key)?;
         self.must_hold(p, report.attempt)?;
         let Report { attempt, outcome, xcoms, routing, started_at, .. } = report;
-        self.tasks[p as usize].started_at = Some(started_at);
+        self.tasks[p as usize].columns.started_at = Some(started_at);
         match outcome {
             Outcome::Success => match routing.map(|r| self.route(now, p, r)) {
                 Some(Err(wrong)) => self.failed(now, p, attempt, wrong.into_cause(), true)?,
@@ -28,8 +28,8 @@ impl RunMachine {
             Outcome::Failed { cause, retry } => self.failed(now, p, attempt, cause, retry)?,
             Outcome::Reschedule { at } => {
                 let row = &mut self.tasks[p as usize];
-                row.first_poke_at.get_or_insert(started_at);
-                row.pokes = row.pokes.saturating_add(1);
+                row.columns.first_poke_at.get_or_insert(started_at);
+                row.columns.pokes = row.columns.pokes.saturating_add(1);
                 self.change(now, p, TaskEvent::Reschedule(attempt, at), Because::default())?;
                 self.look_again_if_due(now, p);
             }

@@ -11,14 +11,14 @@ impl RunMachine {
     pub(crate) fn next_try(&self, now: Timestamp, p: u32, cause: &Cause) -> Option<Timestamp> {
         let (task, row) = (self.plan.task(p), &self.tasks[p as usize]);
         let wanted = task.retry_on.as_ref().is_none_or(|kinds| kinds.iter().any(|kind| kind == cause.kind()));
-        if !wanted || row.try_number > row.max_tries {
+        if !wanted || row.columns.try_number > row.columns.max_tries {
             return None;
         }
         let failed = FailedTry {
             dag_id: self.facts.dag_id.as_str(),
             task_id: task.id.as_str(),
             logical_date: self.facts.logical_date,
-            try_number: row.try_number,
+            try_number: row.columns.try_number,
         };
         Some(now.plus(retry_delay(&RetryPolicy::of(task), &failed)))
     }

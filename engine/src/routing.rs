@@ -28,7 +28,7 @@ impl RunMachine {
     /// A branching task has succeeded: skips what it leads away from, except what runs, succeeded or failed.
     pub(crate) fn route(&mut self, now: Timestamp, p: u32, routing: Routing) -> Result<(), UnknownBranch> {
         let skipped = skipped_by(&self.plan, p, &routing)?;
-        self.tasks[p as usize].routing = Some(routing);
+        self.tasks[p as usize].columns.routing = Some(routing);
         let by = format!("task '{}', which does not lead here", self.plan.task(p).id);
         for &other in &skipped {
             let leave = matches!(
@@ -54,11 +54,11 @@ impl RunMachine {
     /// A branching task is to decide again.
     pub(crate) fn forget_routing(&mut self, p: u32) {
         self.with_recorded_routing(p, |count| *count -= 1);
-        self.tasks[p as usize].routing = None;
+        self.tasks[p as usize].columns.routing = None;
     }
 
     fn with_recorded_routing(&mut self, p: u32, count: impl Fn(&mut u32)) {
-        let Some(routing) = &self.tasks[p as usize].routing else { return };
+        let Some(routing) = &self.tasks[p as usize].columns.routing else { return };
         // The plan of another DAG version may not hold what was chosen then.
         if let Ok(skipped) = skipped_by(&self.plan, p, routing) {
             self.count_routing(p, &skipped, count);

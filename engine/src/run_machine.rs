@@ -8,11 +8,12 @@ use windrose_core::cause::Cause;
 use windrose_core::ids::TaskInstanceKey;
 use windrose_core::run::RunFacts;
 use windrose_core::run_state::{RunEvent, RunState};
+use windrose_core::task_instance::TaskChange;
 use windrose_core::task_state::{FinalState, TaskState};
 use windrose_core::time::Timestamp;
 
 use crate::counters::UpstreamCounts;
-use crate::effect::{Candidate, Effect, RunChange, TaskChange};
+use crate::effect::{Candidate, Effect, RunChange};
 use crate::event::{Event, Refused};
 use crate::past::Past;
 use crate::plan::Plan;
@@ -275,15 +276,7 @@ impl RunMachine {
             key: self.key(p),
             from: touched.from,
             to: row.state,
-            try_number: row.try_number,
-            max_tries: row.max_tries,
-            generation: row.generation,
-            first_poke_at: row.first_poke_at,
-            pokes: row.pokes,
-            queued_at: row.queued_at,
-            started_at: row.started_at,
-            ended_at: row.ended_at,
-            routing: row.routing.clone(),
+            columns: row.columns.clone(),
             cause: touched.cause.filter(|_| failed),
         }
     }

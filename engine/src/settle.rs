@@ -104,7 +104,7 @@ impl RunMachine {
         };
         if event == TaskEvent::Decided(FinalState::Success) {
             let row = &mut self.tasks[p as usize];
-            row.try_number = row.try_number.saturating_add(1);
+            row.columns.try_number = row.columns.try_number.saturating_add(1);
         }
         // What is judged is None or due, and from there every one of these is legal.
         self.change(now, p, event, Because { cause: None, by: "its trigger rule" }).is_ok()
@@ -123,7 +123,7 @@ impl RunMachine {
         let p = self.position(key)?;
         self.change(now, p, event, Because::default())?;
         let row = &self.tasks[p as usize];
-        if row.pokes == 0 && (row.try_number > 1 || row.generation > 0) {
+        if row.columns.pokes == 0 && (row.columns.try_number > 1 || row.columns.generation > 0) {
             self.effects.push_back(Effect::ClearXComs(key.clone()));
         }
         Ok(())

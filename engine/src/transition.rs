@@ -1,11 +1,12 @@
 //! The one way in which a task instance changes: its state by `task_state::next`, and with it everything that is
 //! counted, timed or held because of that state.
 
+use windrose_core::attempt::{AttemptEnd, AttemptOutcome};
 use windrose_core::cause::Cause;
 use windrose_core::task_state::{FinalState, IllegalTransition, TaskEvent, TaskState, next};
 use windrose_core::time::Timestamp;
 
-use crate::effect::{AttemptEnd, AttemptOutcome, Effect};
+use crate::effect::Effect;
 use crate::run_machine::{RunMachine, Touched};
 use crate::timers::Timer;
 
@@ -101,27 +102,27 @@ impl RunMachine {
         match event {
             TaskEvent::Ready if matches!(from, TaskState::UpForReschedule(_)) => {}
             TaskEvent::Ready => {
-                row.try_number = row.try_number.saturating_add(1);
-                row.first_poke_at = None;
-                row.pokes = 0;
-                row.started_at = None;
-                row.ended_at = None;
+                row.columns.try_number = row.columns.try_number.saturating_add(1);
+                row.columns.first_poke_at = None;
+                row.columns.pokes = 0;
+                row.columns.started_at = None;
+                row.columns.ended_at = None;
             }
-            TaskEvent::Dispatched(_) => row.queued_at = Some(now),
-            TaskEvent::Started(_) => row.started_at = Some(now),
-            TaskEvent::Retry(..) | TaskEvent::Ended(..) => row.ended_at = Some(now),
+            TaskEvent::Dispatched(_) => row.columns.queued_at = Some(now),
+            TaskEvent::Started(_) => row.columns.started_at = Some(now),
+            TaskEvent::Retry(..) | TaskEvent::Ended(..) => row.columns.ended_at = Some(now),
             TaskEvent::Decided(_) | TaskEvent::Marked(_) => {
-                row.started_at.get_or_insert(now);
-                row.ended_at = Some(now);
+                row.columns.started_at.get_or_insert(now);
+                row.columns.ended_at = Some(now);
             }
             TaskEvent::Cleared => {
-                row.generation = row.generation.saturating_add(1);
-                row.max_tries = row.try_number.saturating_add(retries);
-                row.first_poke_at = None;
-                row.pokes = 0;
-                row.queued_at = None;
-                row.started_at = None;
-                row.ended_at = None;
+                row.columns.generation = row.columns.generation.saturating_add(1);
+                row.columns.max_tries = row.columns.try_number.saturating_add(retries);
+                row.columns.first_poke_at = None;
+                row.columns.pokes = 0;
+                row.columns.queued_at = None;
+                row.columns.started_at = None;
+                row.columns.ended_at = None;
             }
             TaskEvent::Deferred(_)
             | TaskEvent::Resumed(_)
@@ -150,7 +151,7 @@ impl RunMachine {
             | TaskEvent::Deferred(_)
             | TaskEvent::Resumed(_) => return,
         };
-        let (started_at, try_number, key) = (row.started_at, row.try_number, self.key(p));
+        let (started_at, try_number, key) = (row.columns.started_at, row.columns.try_number, self.key(p));
         let cancelled = outcome == AttemptOutcome::Cancelled;
         let cause = because.cause.clone().or_else(|| cancelled.then(|| Cause::Cancelled { by: because.by.to_owned() }));
         if cancelled {

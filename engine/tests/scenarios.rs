@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use support::harness::Harness;
+use windrose_core::attempt::AttemptOutcome;
 use windrose_core::catalog::OperatorKind;
 use windrose_core::cause::Cause;
 use windrose_core::dag::{Dag, OnLost, Task};
@@ -18,9 +19,7 @@ use windrose_core::task_state::{FinalState, TaskState, TaskStateName};
 use windrose_core::time::Timestamp;
 use windrose_core::trigger_rule::TriggerRule;
 use windrose_engine::explain::Reason;
-use windrose_engine::{
-    AttemptOutcome, Effect, Event, MarkedState, Plan, PreviousRun, Refused, RunMachine, Selection, TaskSnapshot,
-};
+use windrose_engine::{Effect, Event, MarkedState, Plan, PreviousRun, Refused, RunMachine, Selection, TaskSnapshot};
 
 /// Tasks in a line, each after the one before.
 fn line(ids: &[&str], change: impl Fn(&mut Task)) -> Dag {
@@ -64,7 +63,7 @@ fn the_end_of_a_task_and_the_offer_of_the_next_come_from_the_same_event() {
 fn a_chain_of_empty_tasks_ends_with_the_event_that_starts_it() {
     let run = Harness::started(line(&["a", "b", "c"], |task| task.kind = OperatorKind::Empty));
     assert_eq!(run.machine.state(), RunState::Success);
-    assert!(run.machine.tasks().iter().all(|row| row.try_number == 1));
+    assert!(run.machine.tasks().iter().all(|row| row.columns.try_number == 1));
 }
 
 #[test]
@@ -108,7 +107,7 @@ fn a_failed_try_waits_for_its_delay_and_runs_again() {
     assert_eq!(run.name("a"), "scheduled");
     run.run("a", failed(true));
     assert_eq!((run.name("a"), run.machine.state()), ("failed", RunState::Failed));
-    assert_eq!(run.machine.task("a").unwrap().try_number, 2);
+    assert_eq!(run.machine.task("a").unwrap().columns.try_number, 2);
 }
 
 #[test]
@@ -152,7 +151,7 @@ fn a_lost_attempt_goes_back_to_admission_and_uses_up_no_retry() {
     run.send(Event::Lost { key: run.key("a"), attempt, detail: "worker 7 is gone".to_owned(), reattach: false });
     assert_eq!(run.name("a"), "scheduled");
     run.admit();
-    assert_eq!(run.machine.task("a").unwrap().try_number, 1);
+    assert_eq!(run.machine.task("a").unwrap().columns.try_number, 1);
     assert_ne!(run.attempt("a"), attempt);
 }
 
@@ -175,7 +174,7 @@ fn a_sensor_that_looks_again_keeps_its_try_and_remembers_its_first_look() {
         let at = run.now.plus(Duration::from_secs(60));
         run.run("a", Outcome::Reschedule { at });
         let row = run.machine.task("a").unwrap();
-        assert_eq!((row.try_number, row.pokes, row.first_poke_at), (1, look, Some(first)));
+        assert_eq!((row.columns.try_number, row.columns.pokes, row.columns.first_poke_at), (1, look, Some(first)));
         assert_eq!(run.machine.explain("a"), [Reason::Reschedule { at }]);
         run.pass_time(Duration::from_secs(60));
     }
@@ -266,7 +265,7 @@ fn clearing_a_failed_task_lets_the_run_go_on_with_all_its_retries() {
     run.run("b", Outcome::Success);
     assert_eq!(run.machine.state(), RunState::Success);
     let row = run.machine.task("a").unwrap();
-    assert_eq!((row.try_number, row.generation), (4, 1));
+    assert_eq!((row.columns.try_number, row.columns.generation), (4, 1));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use windrose_core::claim::Claim;
 use windrose_core::run_state::RunState;
 use windrose_core::time::Timestamp;
 use windrose_engine::{Effect, RunMachine};
-use windrose_store::{AttemptEnd, Batch, EventRow, NewTask, RunWrite, TaskWrite, XComRow};
+use windrose_store::{Batch, EventRow, NewTask, RunWrite, XComRow};
 
 use crate::handle::Cancellation;
 
@@ -20,21 +20,7 @@ impl Outbox {
     /// Takes an effect that is not admission's.
     pub(crate) fn take(&mut self, machine: &RunMachine, now: Timestamp, effect: Effect) {
         match effect {
-            Effect::SetTask(change) => self.batch.tasks.push(TaskWrite {
-                key: change.key,
-                from: change.from,
-                to: change.to,
-                try_number: change.try_number,
-                max_tries: change.max_tries,
-                generation: change.generation,
-                first_poke_at: change.first_poke_at,
-                pokes: change.pokes,
-                queued_at: change.queued_at,
-                started_at: change.started_at,
-                ended_at: change.ended_at,
-                routing: change.routing,
-                cause: change.cause,
-            }),
+            Effect::SetTask(change) => self.batch.tasks.push(change),
             Effect::SetRun(change) => {
                 let facts = machine.facts();
                 self.batch.runs.push(RunWrite {
@@ -50,16 +36,10 @@ impl Outbox {
                 }
             }
             Effect::AddTask(key) => {
-                let max_tries = machine.task(key.task.as_str()).map_or(0, |task| task.max_tries);
+                let max_tries = machine.task(key.task.as_str()).map_or(0, |task| task.columns.max_tries);
                 self.batch.new_tasks.push(NewTask { key, max_tries });
             }
-            Effect::EndAttempt(end) => self.batch.attempts_ended.push(AttemptEnd {
-                attempt: end.attempt,
-                outcome: end.outcome.as_str().to_owned(),
-                cause: end.cause,
-                started_at: end.started_at,
-                ended_at: end.ended_at,
-            }),
+            Effect::EndAttempt(end) => self.batch.attempts_ended.push(end),
             Effect::PushXComs { key, xcoms } => {
                 let rows = xcoms.into_iter().map(|xcom| XComRow {
                     key: key.clone(),

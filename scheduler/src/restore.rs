@@ -66,7 +66,7 @@ impl Driver {
             .iter()
             .filter_map(|t| {
                 let attempt = t.state.attempt().filter(|a| !alive.contains(a))?;
-                Some((TaskInstanceKey::unmapped(facts.key, t.task.clone()), attempt, t.generation))
+                Some((TaskInstanceKey::unmapped(facts.key, t.task.clone()), attempt, t.columns.generation))
             })
             .collect();
         self.runs.adopt(now, machine, folder);
@@ -96,19 +96,7 @@ impl Driver {
 pub(crate) fn snapshots(rows: Vec<TaskRow>, dag: &Dag) -> Vec<TaskSnapshot> {
     let rows = rows.into_iter().filter_map(|row| {
         dag.position(row.key.task.as_str())?;
-        Some(TaskSnapshot {
-            task: row.key.task,
-            state: row.state,
-            try_number: row.try_number,
-            max_tries: row.max_tries,
-            generation: row.generation,
-            first_poke_at: row.first_poke_at,
-            pokes: row.pokes,
-            queued_at: row.queued_at,
-            started_at: row.started_at,
-            ended_at: row.ended_at,
-            routing: row.routing,
-        })
+        Some(TaskSnapshot { task: row.key.task, state: row.state, columns: row.columns })
     });
     rows.collect()
 }

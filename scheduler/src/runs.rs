@@ -225,8 +225,8 @@ impl Runs {
         self.outbox.batch.attempts_started.push(AttemptStart {
             attempt,
             key: key.clone(),
-            generation: task.generation,
-            try_number: task.try_number,
+            generation: task.columns.generation,
+            try_number: task.columns.try_number,
             queued_at: now,
         });
         self.outbox.claims.push(Claim {
@@ -237,10 +237,10 @@ impl Runs {
             position,
             run: Arc::clone(live.machine.facts()),
             run_started_at: live.machine.started_at().unwrap_or(now),
-            try_number: task.try_number,
-            generation: task.generation,
-            first_poke_at: task.first_poke_at,
-            pokes_before: task.pokes,
+            try_number: task.columns.try_number,
+            generation: task.columns.generation,
+            first_poke_at: task.columns.first_poke_at,
+            pokes_before: task.columns.pokes,
             queued_at: now,
         });
         self.attempts.insert(attempt, key);

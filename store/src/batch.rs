@@ -1,12 +1,11 @@
 //! What one scheduler batch writes: [`Batch`], committed by [`Store::commit`](crate::Store::commit) in one transaction.
 
 use serde_json::Value;
-use windrose_core::cause::Cause;
+use windrose_core::attempt::AttemptEnd;
 use windrose_core::ids::{AttemptId, DagId, RunId, RunKey, TaskId, TaskInstanceKey};
-use windrose_core::outcome::Routing;
 use windrose_core::run::RunFacts;
 use windrose_core::run_state::RunState;
-use windrose_core::task_state::TaskState;
+use windrose_core::task_instance::TaskChange;
 use windrose_core::time::Timestamp;
 
 /// All writes of one batch. They are applied in the order of the fields, and within a field in the order of the list;
@@ -21,7 +20,7 @@ pub struct Batch {
     pub runs: Vec<RunWrite>,
     /// Task instances that change. Several changes of one task instance become one write: each must go on from where the
     /// one before ended.
-    pub tasks: Vec<TaskWrite>,
+    pub tasks: Vec<TaskChange>,
     /// Attempts that were dispatched.
     pub attempts_started: Vec<AttemptStart>,
     /// Attempts that are over.
@@ -110,37 +109,6 @@ pub struct RunWrite {
     pub dag_version: Option<String>,
 }
 
-/// A task instance's next state, with everything else its row holds.
-#[derive(Debug, Clone)]
-pub struct TaskWrite {
-    /// Which task instance.
-    pub key: TaskInstanceKey,
-    /// Where it must be now: state and attempt are compared.
-    pub from: TaskState,
-    /// Where it goes; may be the same.
-    pub to: TaskState,
-    /// How many tries have begun.
-    pub try_number: u32,
-    /// The last try number that may be followed by another one.
-    pub max_tries: u32,
-    /// How often it was cleared.
-    pub generation: u32,
-    /// When this try was first looked at, for a sensor in reschedule mode.
-    pub first_poke_at: Option<Timestamp>,
-    /// How many looks there were in this try.
-    pub pokes: u32,
-    /// When it was last dispatched.
-    pub queued_at: Option<Timestamp>,
-    /// When its last attempt began.
-    pub started_at: Option<Timestamp>,
-    /// When it ended.
-    pub ended_at: Option<Timestamp>,
-    /// Which way a branching task sent the run.
-    pub routing: Option<Routing>,
-    /// Why its last try failed.
-    pub cause: Option<Cause>,
-}
-
 /// An attempt that is dispatched with this batch.
 #[derive(Debug, Clone)]
 pub struct AttemptStart {
@@ -154,21 +122,6 @@ pub struct AttemptStart {
     pub try_number: u32,
     /// When it was dispatched.
     pub queued_at: Timestamp,
-}
-
-/// An attempt that is over.
-#[derive(Debug, Clone)]
-pub struct AttemptEnd {
-    /// Its lease.
-    pub attempt: AttemptId,
-    /// How it ended, in one word: the task instance's state after it, or `lost`.
-    pub outcome: String,
-    /// Why it failed, if it did.
-    pub cause: Option<Cause>,
-    /// When the worker began with it, if it did.
-    pub started_at: Option<Timestamp>,
-    /// When it ended.
-    pub ended_at: Timestamp,
 }
 
 /// A value that a task leaves behind.

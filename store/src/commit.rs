@@ -4,9 +4,10 @@ use std::collections::HashMap;
 
 use sqlx::{Any, Transaction};
 use windrose_core::ids::{RunKey, TaskInstanceKey};
+use windrose_core::task_instance::TaskChange;
 
 use crate::Store;
-use crate::batch::{Batch, RunWrite, TaskWrite};
+use crate::batch::{Batch, RunWrite};
 use crate::error::StoreError;
 use crate::tables::{attempts, commands, event_log, rendered_fields, runs, tasks, xcoms};
 
@@ -41,7 +42,7 @@ async fn write(
     tx: &mut Tx,
     batch: &Batch,
     run_writes: &[RunWrite],
-    task_writes: &[TaskWrite],
+    task_writes: &[TaskChange],
 ) -> Result<(), StoreError> {
     runs::insert(tx, &batch.new_runs).await?;
     tasks::insert(tx, batch.new_runs.iter().flat_map(|run| &run.tasks).chain(&batch.new_tasks)).await?;
@@ -80,8 +81,8 @@ fn merge_runs(writes: &[RunWrite]) -> Result<Vec<RunWrite>, StoreError> {
 }
 
 /// A statement over many rows would apply only one of several changes to the same row.
-fn merge_tasks(writes: &[TaskWrite]) -> Result<Vec<TaskWrite>, StoreError> {
-    let mut merged: Vec<TaskWrite> = Vec::with_capacity(writes.len());
+fn merge_tasks(writes: &[TaskChange]) -> Result<Vec<TaskChange>, StoreError> {
+    let mut merged: Vec<TaskChange> = Vec::with_capacity(writes.len());
     let mut places: HashMap<&TaskInstanceKey, usize> = HashMap::with_capacity(writes.len());
     for write in writes {
         match places.get(&write.key) {
@@ -94,7 +95,7 @@ fn merge_tasks(writes: &[TaskWrite]) -> Result<Vec<TaskWrite>, StoreError> {
                 if before.to.name() != write.from.name() || before.to.attempt() != write.from.attempt() {
                     return Err(tasks::stale(&write.key));
                 }
-                merged[place] = TaskWrite { from: before.from, ..write.clone() };
+                merged[place] = TaskChange { from: before.from, ..write.clone() };
             }
         }
     }

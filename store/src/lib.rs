@@ -31,9 +31,7 @@ use std::sync::Arc;
 
 use sqlx::AnyPool;
 
-pub use batch::{
-    AttemptEnd, AttemptStart, Batch, CommandDone, EventRow, NewRun, NewTask, RenderedRow, RunWrite, TaskWrite, XComRow,
-};
+pub use batch::{AttemptStart, Batch, CommandDone, EventRow, NewRun, NewTask, RenderedRow, RunWrite, XComRow};
 pub use dialect::Dialect;
 pub use encryption::EncryptionKey;
 pub use error::StoreError;

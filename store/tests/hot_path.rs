@@ -11,10 +11,11 @@ mod fixture;
 
 use std::time::{Duration, Instant};
 
-use fixture::{Fixture, at, keys, moved, task};
+use fixture::{Fixture, at, ended, keys, moved, task};
+use windrose_core::attempt::{AttemptEnd, AttemptOutcome};
 use windrose_core::ids::{AttemptId, RunKey};
 use windrose_core::task_state::{FinalState, TaskState};
-use windrose_store::{AttemptEnd, AttemptStart, Batch, Store};
+use windrose_store::{AttemptStart, Batch, Store};
 use windrose_testkit::{PostgresServer, TestDatabase};
 
 const STEPS: usize = 2000;
@@ -78,11 +79,8 @@ fn chain_step(run: RunKey, done: &str, next: &str, attempt: u128) -> Batch {
             queued_at: at(3),
         }],
         attempts_ended: vec![AttemptEnd {
-            attempt: AttemptId(attempt),
-            outcome: "success".into(),
-            cause: None,
             started_at: Some(at(3)),
-            ended_at: at(4),
+            ..ended(&done, AttemptId(attempt), AttemptOutcome::Success)
         }],
         ..Batch::default()
     }

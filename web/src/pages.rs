@@ -165,9 +165,9 @@ fn task_value(task: &TaskRow, now: Timestamp) -> Value {
         id => task.key.task.as_str(),
         map_index => task.key.map_index,
         state => task.state.name().as_str(),
-        try_number => task.try_number,
-        started_at => task.started_at.map(clock_time),
-        seconds => seconds(task.started_at, task.ended_at, task.state.attempt().map(|_| now)),
+        try_number => task.columns.try_number,
+        started_at => task.columns.started_at.map(clock_time),
+        seconds => seconds(task.columns.started_at, task.columns.ended_at, task.state.attempt().map(|_| now)),
         cause => task.cause.as_ref().map(Cause::sentence),
         kind => task.cause.as_ref().map(Cause::kind),
     }

@@ -35,7 +35,7 @@ pub(crate) async fn run(
         run_id: row.facts.run_id.to_string(),
         task_id: task_id.to_owned(),
         map_index,
-        try_number: try_number.unwrap_or(task.try_number).max(1),
+        try_number: try_number.unwrap_or(task.columns.try_number).max(1),
     };
     if let Some(cause) = task.cause.as_ref().filter(|_| !session.json) {
         eprintln!("{task_id} {}: {}\n", task.state.name().as_str(), cause.sentence());

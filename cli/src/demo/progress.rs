@@ -29,7 +29,7 @@ impl Progress {
     /// Tasks appear once something has happened to them.
     pub(super) fn show(&mut self, tasks: &[TaskRow], now: Timestamp) {
         let mut begun: Vec<_> = tasks.iter().filter(|task| task.state.name() != TaskStateName::None).collect();
-        begun.sort_by_key(|task| task.queued_at);
+        begun.sort_by_key(|task| task.columns.queued_at);
         for task in begun {
             self.show_task(task, now);
         }
@@ -37,7 +37,8 @@ impl Progress {
 
     fn show_task(&mut self, task: &TaskRow, now: Timestamp) {
         let state = task.state.name();
-        let seconds = task.started_at.map(|from| task.ended_at.unwrap_or(now).since(from).as_secs_f64());
+        let seconds =
+            task.columns.started_at.map(|from| task.columns.ended_at.unwrap_or(now).since(from).as_secs_f64());
         let time = seconds.map(|seconds| format!("{seconds:.1} s")).unwrap_or_default();
         let known = self.shown.get(&task.key.task).map(|shown| shown.state);
         if !self.terminal {

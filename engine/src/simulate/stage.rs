@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use windrose_core::attempt::AttemptOutcome;
 use windrose_core::catalog::OperatorKind;
 use windrose_core::cause::Cause;
 use windrose_core::dag::Dag;
@@ -11,6 +12,7 @@ use windrose_core::ids::{AttemptId, RunKey};
 use windrose_core::outcome::{Outcome, Report, Routing};
 use windrose_core::run::RunFacts;
 use windrose_core::run_state::RunType;
+use windrose_core::task_instance::TaskChange;
 use windrose_core::task_state::{FinalState, TaskState, TaskStateName};
 use windrose_core::time::Timestamp;
 
@@ -18,7 +20,7 @@ use super::SimPool;
 use super::outcomes::{AttemptWord, Outcomes, RunScript, Span, TaskScript};
 use super::report::{SimEvent, SimReport, SimRun, SimTask};
 use crate::admission::Admission;
-use crate::effect::{AttemptOutcome, Effect, TaskChange};
+use crate::effect::Effect;
 use crate::event::Event;
 use crate::past::{PreviousRun, counts_as_previous};
 use crate::plan::Plan;
@@ -156,7 +158,7 @@ impl Stage {
         let player = &mut self.runs[run];
         let row = &player.machine.tasks()[attempt.position as usize];
         let key = windrose_core::ids::TaskInstanceKey::unmapped(player.machine.facts().key, row.task.clone());
-        let (outcome, routing) = player.outcome(attempt.position, row.try_number);
+        let (outcome, routing) = player.outcome(attempt.position, row.columns.try_number);
         let report = Report {
             attempt: attempt.attempt,
             outcome,
@@ -247,7 +249,10 @@ impl Player {
         let task = |(p, row): (u32, &crate::snapshot::TaskSnapshot)| {
             let name = row.state.name();
             let state = (name != TaskStateName::None).then_some(name);
-            (row.task.to_string(), SimTask { state, wave: self.ready_at.get(&p).copied(), tries: row.try_number })
+            (
+                row.task.to_string(),
+                SimTask { state, wave: self.ready_at.get(&p).copied(), tries: row.columns.try_number },
+            )
         };
         SimRun {
             run_type: self.run_type(),

@@ -41,19 +41,7 @@ impl Rows {
                     assert_eq!(written.insert(&change.key, ()), None, "one row is written once");
                     let row = self.snapshot.tasks.iter_mut().find(|row| row.task == change.key.task).unwrap();
                     assert_eq!(row.state, change.from, "the guard of {} holds", change.key.task);
-                    *row = TaskSnapshot {
-                        task: row.task.clone(),
-                        state: change.to,
-                        try_number: change.try_number,
-                        max_tries: change.max_tries,
-                        generation: change.generation,
-                        first_poke_at: change.first_poke_at,
-                        pokes: change.pokes,
-                        queued_at: change.queued_at,
-                        started_at: change.started_at,
-                        ended_at: change.ended_at,
-                        routing: change.routing.clone(),
-                    };
+                    *row = TaskSnapshot { task: row.task.clone(), state: change.to, columns: change.columns.clone() };
                 }
                 Effect::SetRun(change) => {
                     assert_eq!(self.snapshot.state, change.from, "the guard of the run holds");

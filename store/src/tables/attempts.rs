@@ -1,12 +1,13 @@
 //! Attempts: what happened in each try of a task instance.
 
 use sqlx::any::AnyRow;
+use windrose_core::attempt::AttemptEnd;
 use windrose_core::cause::Cause;
 use windrose_core::ids::{AttemptId, TaskInstanceKey};
 use windrose_core::time::Timestamp;
 
 use crate::Store;
-use crate::batch::{AttemptEnd, AttemptStart};
+use crate::batch::AttemptStart;
 use crate::batch_values::execute_rows;
 use crate::commit::Tx;
 use crate::decode;

@@ -6,12 +6,12 @@ use sqlx::any::AnyRow;
 use sqlx::{AssertSqlSafe, Row};
 use windrose_core::cause::Cause;
 use windrose_core::ids::{RunKey, TaskInstanceKey};
-use windrose_core::outcome::Routing;
+use windrose_core::task_instance::{TaskChange, TaskColumns};
 use windrose_core::task_state::{TaskState, TaskStateName};
 use windrose_core::time::Timestamp;
 
 use crate::Store;
-use crate::batch::{NewTask, TaskWrite};
+use crate::batch::NewTask;
 use crate::batch_values::{execute_rows, values_list};
 use crate::commit::Tx;
 use crate::decode::{self, optional_to_json};
@@ -24,24 +24,8 @@ pub struct TaskRow {
     pub key: TaskInstanceKey,
     /// Where it is.
     pub state: TaskState,
-    /// How many tries have begun.
-    pub try_number: u32,
-    /// The last try number that may be followed by another one.
-    pub max_tries: u32,
-    /// How often it was cleared.
-    pub generation: u32,
-    /// When this try was first looked at, for a sensor in reschedule mode.
-    pub first_poke_at: Option<Timestamp>,
-    /// How many looks there were in this try.
-    pub pokes: u32,
-    /// When it was last dispatched.
-    pub queued_at: Option<Timestamp>,
-    /// When its last attempt began.
-    pub started_at: Option<Timestamp>,
-    /// When it ended.
-    pub ended_at: Option<Timestamp>,
-    /// Which way a branching task sent the run.
-    pub routing: Option<Routing>,
+    /// Everything else.
+    pub columns: TaskColumns,
     /// Why its last try failed.
     pub cause: Option<Cause>,
 }
@@ -90,15 +74,17 @@ fn decode_task(row: &AnyRow) -> Result<TaskRow, StoreError> {
     Ok(TaskRow {
         key: decode_key(row)?,
         state: decode_state(row)?,
-        try_number: decode::number(row, "try_number")?,
-        max_tries: decode::number(row, "max_tries")?,
-        generation: decode::number(row, "generation")?,
-        first_poke_at: decode::optional_instant(row, "first_poke_at")?,
-        pokes: decode::number(row, "pokes")?,
-        queued_at: decode::optional_instant(row, "queued_at")?,
-        started_at: decode::optional_instant(row, "started_at")?,
-        ended_at: decode::optional_instant(row, "ended_at")?,
-        routing: decode::optional_json(row, "routing")?,
+        columns: TaskColumns {
+            try_number: decode::number(row, "try_number")?,
+            max_tries: decode::number(row, "max_tries")?,
+            generation: decode::number(row, "generation")?,
+            first_poke_at: decode::optional_instant(row, "first_poke_at")?,
+            pokes: decode::number(row, "pokes")?,
+            queued_at: decode::optional_instant(row, "queued_at")?,
+            started_at: decode::optional_instant(row, "started_at")?,
+            ended_at: decode::optional_instant(row, "ended_at")?,
+            routing: decode::optional_json(row, "routing")?,
+        },
         cause: decode::optional_json(row, "cause")?,
     })
 }
@@ -127,10 +113,12 @@ pub(crate) async fn insert<'t>(tx: &mut Tx, tasks: impl Iterator<Item = &'t NewT
 }
 
 /// Moves task instances that are where they are expected. Each key may occur once.
-pub(crate) async fn update(tx: &mut Tx, writes: &[TaskWrite]) -> Result<(), StoreError> {
-    let rows: Vec<(&TaskWrite, [Option<String>; 2])> = writes
+pub(crate) async fn update(tx: &mut Tx, writes: &[TaskChange]) -> Result<(), StoreError> {
+    let rows: Vec<(&TaskChange, [Option<String>; 2])> = writes
         .iter()
-        .map(|write| Ok((write, [optional_to_json(write.routing.as_ref())?, optional_to_json(write.cause.as_ref())?])))
+        .map(|write| {
+            Ok((write, [optional_to_json(write.columns.routing.as_ref())?, optional_to_json(write.cause.as_ref())?]))
+        })
         .collect::<Result<_, StoreError>>()?;
     let changed = execute_rows(tx, UPDATE, 18, &rows, |statement, (write, [routing, cause])| {
         statement
@@ -142,14 +130,14 @@ pub(crate) async fn update(tx: &mut Tx, writes: &[TaskWrite]) -> Result<(), Stor
             .bind(write.to.name().as_str())
             .bind(write.to.attempt().map(String::from))
             .bind(write.to.due().map(Timestamp::as_micros))
-            .bind(i64::from(write.try_number))
-            .bind(i64::from(write.max_tries))
-            .bind(i64::from(write.generation))
-            .bind(write.first_poke_at.map(Timestamp::as_micros))
-            .bind(i64::from(write.pokes))
-            .bind(write.queued_at.map(Timestamp::as_micros))
-            .bind(write.started_at.map(Timestamp::as_micros))
-            .bind(write.ended_at.map(Timestamp::as_micros))
+            .bind(i64::from(write.columns.try_number))
+            .bind(i64::from(write.columns.max_tries))
+            .bind(i64::from(write.columns.generation))
+            .bind(write.columns.first_poke_at.map(Timestamp::as_micros))
+            .bind(i64::from(write.columns.pokes))
+            .bind(write.columns.queued_at.map(Timestamp::as_micros))
+            .bind(write.columns.started_at.map(Timestamp::as_micros))
+            .bind(write.columns.ended_at.map(Timestamp::as_micros))
             .bind(routing.as_deref())
             .bind(cause.as_deref())
     })
@@ -158,7 +146,7 @@ pub(crate) async fn update(tx: &mut Tx, writes: &[TaskWrite]) -> Result<(), Stor
 }
 
 /// Which write met a row that was not where it was expected.
-async fn first_stale(tx: &mut Tx, writes: &[TaskWrite]) -> Result<StoreError, StoreError> {
+async fn first_stale(tx: &mut Tx, writes: &[TaskChange]) -> Result<StoreError, StoreError> {
     for write in writes {
         let row = sqlx::query(
             "SELECT state, attempt, due_at FROM task_instance WHERE run_key = $1 AND task_id = $2 AND map_index = $3",

@@ -1,16 +1,16 @@
 //! The hot write and its guards.
 
 use serde_json::json;
+use windrose_core::attempt::{AttemptEnd, AttemptOutcome};
 use windrose_core::cause::Cause;
 use windrose_core::ids::AttemptId;
 use windrose_core::outcome::Routing;
 use windrose_core::run_state::RunState;
+use windrose_core::task_instance::{TaskChange, TaskColumns};
 use windrose_core::task_state::{FinalState, TaskState};
-use windrose_store::{
-    AttemptEnd, Batch, CommandDone, EventRow, NewTask, Page, RunWrite, StoreError, TaskWrite, XComRow,
-};
+use windrose_store::{Batch, CommandDone, EventRow, NewTask, Page, RunWrite, StoreError, XComRow};
 
-use crate::fixture::{Fixture, at, dag, dispatched, moved, new_run, task};
+use crate::fixture::{Fixture, at, dag, dispatched, ended, moved, new_run, task};
 
 crate::on_both_databases!(
     a_batch_writes_all_its_parts_and_they_are_read_back,
@@ -48,27 +48,27 @@ async fn a_batch_writes_all_its_parts_and_they_are_read_back(f: Fixture) {
             dag_version: Some("v2".into()),
         }],
         tasks: vec![
-            TaskWrite {
-                try_number: 2,
-                max_tries: 4,
-                routing: Some(routing.clone()),
-                generation: 1,
-                first_poke_at: Some(at(3)),
-                pokes: 7,
-                queued_at: Some(at(2)),
-                started_at: Some(at(3)),
-                ended_at: Some(at(4)),
+            TaskChange {
+                columns: TaskColumns {
+                    try_number: 2,
+                    max_tries: 4,
+                    routing: Some(routing.clone()),
+                    generation: 1,
+                    first_poke_at: Some(at(3)),
+                    pokes: 7,
+                    queued_at: Some(at(2)),
+                    started_at: Some(at(3)),
+                    ended_at: Some(at(4)),
+                },
                 cause: Some(cause.clone()),
                 ..moved(&extract, TaskState::Queued(FIRST), TaskState::Final(FinalState::Failed))
             },
             moved(&load, TaskState::None, TaskState::UpForRetry(at(9))),
         ],
         attempts_ended: vec![AttemptEnd {
-            attempt: FIRST,
-            outcome: "failed".into(),
             cause: Some(cause.clone()),
             started_at: Some(at(3)),
-            ended_at: at(4),
+            ..ended(&extract, FIRST, AttemptOutcome::Failed)
         }],
         xcoms: vec![XComRow {
             key: extract.clone(),
@@ -96,10 +96,15 @@ async fn a_batch_writes_all_its_parts_and_they_are_read_back(f: Fixture) {
     let tasks = f.store.tasks(run).await.unwrap();
     assert_eq!(tasks.len(), 2);
     assert_eq!(tasks[0].state, TaskState::Final(FinalState::Failed));
-    assert_eq!((tasks[0].max_tries, &tasks[0].routing), (4, &Some(routing)));
-    assert_eq!((tasks[0].try_number, tasks[0].generation, tasks[0].pokes), (2, 1, 7));
+    assert_eq!((tasks[0].columns.max_tries, &tasks[0].columns.routing), (4, &Some(routing)));
+    assert_eq!((tasks[0].columns.try_number, tasks[0].columns.generation, tasks[0].columns.pokes), (2, 1, 7));
     assert_eq!(
-        (tasks[0].first_poke_at, tasks[0].queued_at, tasks[0].started_at, tasks[0].ended_at),
+        (
+            tasks[0].columns.first_poke_at,
+            tasks[0].columns.queued_at,
+            tasks[0].columns.started_at,
+            tasks[0].columns.ended_at
+        ),
         (Some(at(3)), Some(at(2)), Some(at(3)), Some(at(4)))
     );
     assert_eq!(tasks[0].cause, Some(cause.clone()));
@@ -235,7 +240,7 @@ async fn several_changes_of_one_run_become_one(f: Fixture) {
 async fn an_attempt_ends_once(f: Fixture) {
     let run = f.run_with("etl", 1, &["a"]).await;
     f.dispatch(&task(run, "a"), FIRST).await;
-    let end = AttemptEnd { attempt: FIRST, outcome: "success".into(), cause: None, started_at: None, ended_at: at(4) };
+    let end = ended(&task(run, "a"), FIRST, AttemptOutcome::Success);
     let batch = Batch { attempts_ended: vec![end], ..Batch::default() };
     f.store.commit(&batch).await.unwrap();
     assert!(matches!(f.store.commit(&batch).await.unwrap_err(), StoreError::Stale { .. }));
@@ -274,7 +279,7 @@ async fn mapped_instances_join_a_run_that_exists(f: Fixture) {
     let batch = Batch { new_tasks: vec![NewTask { key: mapped.clone(), max_tries: 5 }], ..Batch::default() };
     f.store.commit(&batch).await.unwrap();
     let stored = f.store.task(&mapped).await.unwrap().unwrap();
-    assert_eq!((stored.state, stored.max_tries), (TaskState::None, 5));
+    assert_eq!((stored.state, stored.columns.max_tries), (TaskState::None, 5));
     assert!(matches!(f.store.commit(&batch).await.unwrap_err(), StoreError::Stale { .. }));
 }
 

@@ -1,12 +1,14 @@
 //! A store on a database of its own, and the rows that scenarios begin with.
 
 use serde_json::{Map, json};
+use windrose_core::attempt::{AttemptEnd, AttemptOutcome};
 use windrose_core::ids::{AttemptId, DagId, RunKey, TaskInstanceKey};
 use windrose_core::run::{DataInterval, RunFacts};
 use windrose_core::run_state::{RunState, RunType};
+use windrose_core::task_instance::{TaskChange, TaskColumns};
 use windrose_core::task_state::TaskState;
 use windrose_core::time::Timestamp;
-use windrose_store::{AttemptStart, Batch, EncryptionKey, NewRun, NewTask, Store, StoreError, TaskWrite};
+use windrose_store::{AttemptStart, Batch, EncryptionKey, NewRun, NewTask, Store, StoreError};
 use windrose_testkit::TestDatabase;
 
 pub(crate) const KEY: &str = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
@@ -96,22 +98,19 @@ pub(crate) fn dag(id: &str) -> DagId {
 }
 
 /// A change of state with nothing else to it.
-pub(crate) fn moved(key: &TaskInstanceKey, from: TaskState, to: TaskState) -> TaskWrite {
-    TaskWrite {
+pub(crate) fn moved(key: &TaskInstanceKey, from: TaskState, to: TaskState) -> TaskChange {
+    TaskChange {
         key: key.clone(),
         from,
         to,
-        try_number: 1,
-        max_tries: 2,
-        generation: 0,
-        first_poke_at: None,
-        pokes: 0,
-        queued_at: None,
-        started_at: None,
-        ended_at: None,
-        routing: None,
+        columns: TaskColumns { try_number: 1, max_tries: 2, ..TaskColumns::default() },
         cause: None,
     }
+}
+
+/// An attempt that has ended, with nothing else to it.
+pub(crate) fn ended(key: &TaskInstanceKey, attempt: AttemptId, outcome: AttemptOutcome) -> AttemptEnd {
+    AttemptEnd { key: key.clone(), attempt, try_number: 1, outcome, cause: None, started_at: None, ended_at: at(4) }
 }
 
 pub(crate) fn dispatched(key: &TaskInstanceKey, attempt: AttemptId) -> Batch {
