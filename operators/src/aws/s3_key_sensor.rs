@@ -1,24 +1,26 @@
 //! `s3_key_sensor`: waits for objects in S3.
 //!
-//! A look costs one HeadObject per key, or with a pattern ListObjectsV2 of all pages up to the first match.
-
-use std::sync::Arc;
+//! A look costs one HeadObject per key, or with a pattern ListObjectsV2 of all pages up to the first match. With a
+//! `check_fn` it is all pages, and one HeadObject per match if a listing does not say what `metadata_keys` asks for.
 
 use async_trait::async_trait;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::json;
 use windrose_core::catalog::OperatorKind;
+use windrose_core::cause::Cause;
 
-use super::error::AwsError;
 use super::parameters::{AwsParameters, aws_parameters};
 use super::python_regex::{self, PythonRegex};
 use super::s3_address::{self, S3Address};
+use super::s3_file_metadata::{FileMetadata, MetadataKeys};
+use super::s3_look::{Look, Wanted};
 use super::s3_wildcard::{self, Wildcard};
-use super::session::{AwsSession, session_for};
+use super::session::session_for;
 use crate::context::TaskContext;
 use crate::error::TaskError;
 use crate::operator::{Parameters, Runnable};
+use crate::python::{CallEnd, Callable, DEFAULT_PYTHON, PythonCall};
 use crate::sensor::{Poke, Sensor};
 
 /// One text or several.
@@ -52,12 +54,13 @@ aws_parameters! {
         /// The key is a regular expression, matched at the start of every key.
         #[serde(default)]
         use_regex: bool,
-        /// A Python function that judges the objects found: not supported yet; put a `python` or `short_circuit` task
-        /// after the sensor.
+        /// A function of a file in the DAG's folder, `scripts/check.py:enough`, that judges what was found: it gets the
+        /// list of all objects that match (one list per key), and the sensor waits until what it returns is true. If it
+        /// has `**kwargs`, it gets Airflow's context too.
         #[serde(default)]
-        #[schemars(extend("x-not-supported" = true))]
-        check_fn: Option<Value>,
-        /// Which attributes of the objects `check_fn` is given.
+        check_fn: Option<String>,
+        /// Which attributes of the objects `check_fn` is given, in the words of the API; `*` stands for all that
+        /// HeadObject says. Without a pattern there is no `Key`, as in Airflow.
         #[serde(default = "default_metadata_keys")]
         metadata_keys: Vec<String>,
         /// Gives the slot back while waiting, as `mode = "deferred"` does.
@@ -74,16 +77,18 @@ impl Parameters for S3KeySensorParameters {
     const KIND: OperatorKind = OperatorKind::Sensor;
 
     fn build(self) -> Result<Runnable, String> {
-        if self.check_fn.is_some() {
-            return Err(
-                "check_fn is not supported yet; put a python or short_circuit task after the sensor that judges \
-                        the objects"
-                    .to_owned(),
-            );
-        }
-        if self.metadata_keys.iter().any(String::is_empty) {
-            return Err("metadata_keys has an empty name".to_owned());
-        }
+        let check = match &self.check_fn {
+            None => None,
+            Some(text) => match Callable::parse(text).filter(Callable::is_function) {
+                Some(function) => Some(Check { text: text.clone(), function }),
+                None => {
+                    return Err(format!(
+                        "check_fn = \"{text}\" must be a function in a file of the DAG's folder: 'scripts/check.py:enough'."
+                    ));
+                }
+            },
+        };
+        let metadata = MetadataKeys::new(self.metadata_keys.clone())?;
         let keys = match &self.bucket_key {
             OneOrMany::One(key) => vec![key.clone()],
             OneOrMany::Many(keys) => keys.clone(),
@@ -97,6 +102,8 @@ impl Parameters for S3KeySensorParameters {
                 (false, true) => Matching::Regex,
                 (false, false) => Matching::Exact,
             },
+            check,
+            metadata,
             deferrable: self.deferrable,
         })))
     }
@@ -114,7 +121,15 @@ struct S3KeySensor {
     bucket_name: Option<String>,
     keys: Vec<String>,
     matching: Matching,
+    check: Option<Check>,
+    metadata: MetadataKeys,
     deferrable: bool,
+}
+
+/// The function that judges the objects, and how the task names it.
+struct Check {
+    text: String,
+    function: Callable,
 }
 
 #[async_trait]
@@ -124,7 +139,11 @@ impl Sensor for S3KeySensor {
         for key in &self.keys {
             let address = s3_address::resolve(self.bucket_name.as_deref(), key).map_err(TaskError::failed)?;
             ctx.info(format!("Poking for key : s3://{}/{}", address.bucket, address.key));
-            if !self.is_there(&session, &address).await? {
+            let mut look = Look::new(&session, &address.bucket);
+            let Some(files) = self.files(&mut look, &address).await? else { return Ok(Poke::NotYet) };
+            if let Some(check) = &self.check
+                && !check.approves(ctx, &files).await?
+            {
                 return Ok(Poke::NotYet);
             }
         }
@@ -137,88 +156,62 @@ impl Sensor for S3KeySensor {
 }
 
 impl S3KeySensor {
-    async fn is_there(&self, session: &Arc<AwsSession>, address: &S3Address) -> Result<bool, TaskError> {
-        let look = Look { session, address };
-        match self.matching {
-            Matching::Exact => look.at_object().await,
+    /// What `check_fn` is told of the objects at this address (nothing if there is no such function); `None` if there is
+    /// no object.
+    async fn files(&self, look: &mut Look<'_>, address: &S3Address) -> Result<Option<Vec<FileMetadata>>, TaskError> {
+        let key = &address.key;
+        let wanted = if self.check.is_some() { Wanted::All } else { Wanted::First };
+        let found = match self.matching {
+            Matching::Exact => {
+                let head = look.at_object(key).await?;
+                return Ok(head.map(|head| self.check.iter().map(|_| self.metadata.of_head(&head)).collect()));
+            }
             Matching::Wildcard => {
-                let wildcard = Wildcard::new(&address.key);
-                look.among_keys(s3_wildcard::literal_prefix(&address.key), |key| Ok(wildcard.matches(key))).await
+                let wildcard = Wildcard::new(key);
+                look.among_keys(s3_wildcard::literal_prefix(key), wanted, |key| Ok(wildcard.matches(key))).await?
             }
             Matching::Regex => {
-                let regex = PythonRegex::new(&address.key, false).map_err(TaskError::failed)?;
-                look.among_keys(&python_regex::literal_prefix(&address.key), |key| regex.matches_start(key)).await
+                let regex = PythonRegex::new(key, false).map_err(TaskError::failed)?;
+                look.among_keys(&python_regex::literal_prefix(key), wanted, |key| regex.matches_start(key)).await?
+            }
+        };
+        if self.check.is_none() {
+            return Ok((!found.is_empty()).then(Vec::new));
+        }
+        let mut files = Vec::with_capacity(found.len());
+        for object in &found {
+            if let Some(listed) = self.metadata.of_listed(object) {
+                files.push(listed);
+            } else if let Some(head) = look.at_object(object.key().unwrap_or_default()).await? {
+                files.push(self.metadata.of_both(object, &head));
             }
         }
+        Ok((!files.is_empty()).then_some(files))
     }
 }
 
-/// One look at one address. S3 says where a bucket lives if it is asked in another region; the look follows once.
-struct Look<'a> {
-    session: &'a AwsSession,
-    address: &'a S3Address,
-}
-
-impl Look<'_> {
-    async fn at_object(&self) -> Result<bool, TaskError> {
-        let mut answer = self.head(None).await;
-        if let Some(region) = moved(&answer) {
-            answer = self.head(Some(region)).await;
-        }
-        match answer {
-            Ok(()) => Ok(true),
-            Err(error) if error.status == Some(404) => Ok(false),
-            Err(error) if error.status == Some(403) => Err(error
-                .with_hint(
-                    "403 may mean that the key is absent: without s3:ListBucket on the bucket S3 does not say which.",
-                )
-                .into()),
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    async fn head(&self, region: Option<String>) -> Result<(), AwsError> {
-        let S3Address { bucket, key } = self.address;
-        let call = self.session.s3_in(region).head_object().bucket(bucket).key(key);
-        call.send().await.map(drop).map_err(|e| self.session.error("s3", "HeadObject", &e))
-    }
-
-    async fn among_keys(&self, prefix: &str, fits: impl Fn(&str) -> Result<bool, String>) -> Result<bool, TaskError> {
-        let mut region = None;
-        let mut token = None;
-        loop {
-            let mut page = self.list(prefix, token.clone(), region.clone()).await;
-            if region.is_none()
-                && let Some(other) = moved(&page)
-            {
-                region = Some(other);
-                page = self.list(prefix, token, region.clone()).await;
+impl Check {
+    async fn approves(&self, ctx: &TaskContext, files: &[FileMetadata]) -> Result<bool, TaskError> {
+        let call = PythonCall {
+            callable: &self.function,
+            python: DEFAULT_PYTHON,
+            requirements: &[],
+            arguments: json!({ "files": files }),
+        };
+        let objects = if files.len() == 1 { "1 object".to_owned() } else { format!("{} objects", files.len()) };
+        match call.run(ctx).await? {
+            CallEnd::Returned(verdict) => {
+                let verdict = verdict == true;
+                ctx.info(format!("check_fn {} returned {} for {objects}", self.text, if verdict { "True" } else { "False" }));
+                Ok(verdict)
             }
-            let page = page?;
-            for key in page.contents().iter().filter_map(|object| object.key()) {
-                if fits(key).map_err(TaskError::failed)? {
-                    return Ok(true);
-                }
-            }
-            match page.next_continuation_token {
-                Some(next) if page.is_truncated == Some(true) => token = Some(next),
-                _ => return Ok(false),
-            }
+            CallEnd::Left(end) => Err(TaskError::retryable(end.check().err().unwrap_or_else(|| Cause::Failed {
+                message: format!(
+                    "check_fn {} left the process instead of returning whether the objects are good. Let it return True or \
+                     False.",
+                    self.text
+                ),
+            }))),
         }
     }
-
-    async fn list(
-        &self,
-        prefix: &str,
-        token: Option<String>,
-        region: Option<String>,
-    ) -> Result<aws_sdk_s3::operation::list_objects_v2::ListObjectsV2Output, AwsError> {
-        let call = self.session.s3_in(region).list_objects_v2().bucket(&self.address.bucket).prefix(prefix);
-        call.set_continuation_token(token).send().await.map_err(|e| self.session.error("s3", "ListObjectsV2", &e))
-    }
-}
-
-fn moved<T>(answer: &Result<T, AwsError>) -> Option<String> {
-    let error = answer.as_ref().err()?;
-    if matches!(error.status, Some(301 | 307 | 400)) { error.bucket_region.clone() } else { None }
 }

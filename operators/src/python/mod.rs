@@ -5,26 +5,27 @@
 //! XComs, variables, connections, and exceptions to skip and to fail for good; Airflow's own exceptions mean the same.
 
 mod answers;
+mod call;
+mod callable;
 mod environment;
-
-use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use windrose_core::catalog::OperatorKind;
-use windrose_core::cause::Cause;
-use windrose_core::outcome::XCom;
 
 use crate::context::TaskContext;
-use crate::dag_files::dag_file;
 use crate::error::TaskError;
 use crate::local::bash::ExitCodes;
 use crate::operator::{Done, Operator, Parameters, Runnable};
-use crate::process::{ProcessEnd, ProcessSpec, run_process, task_env};
+use crate::process::ProcessEnd;
 
-use answers::Answers;
+pub(crate) use call::{CallEnd, PythonCall};
+pub(crate) use callable::Callable;
+
+/// The interpreter where a task names none.
+pub(crate) const DEFAULT_PYTHON: &str = "python3";
 
 /// Parameters of `python`.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -61,7 +62,7 @@ pub struct Python {
 }
 
 fn python3() -> String {
-    "python3".to_owned()
+    DEFAULT_PYTHON.to_owned()
 }
 
 fn yes() -> bool {
@@ -75,101 +76,27 @@ impl Parameters for Python {
     const KIND: OperatorKind = OperatorKind::Work;
 
     fn build(self) -> Result<Runnable, String> {
-        let (path, function) = self.parts();
-        if Path::new(path).extension().is_none_or(|ending| ending != "py") || function == Some("") {
+        let Some(callable) = Callable::parse(&self.python_callable) else {
             return Err(format!(
                 "python_callable = \"{}\" must be a file of the DAG's folder, 'scripts/load.py', or a function in it, \
                  'scripts/load.py:main'.",
                 self.python_callable
             ));
-        }
-        Ok(Runnable::Work(Box::new(self)))
+        };
+        Ok(Runnable::Work(Box::new(PythonTask { callable, p: self })))
     }
 }
 
-/// What the runner leaves behind.
-#[derive(Debug, Deserialize)]
-struct RunnerResult {
-    #[serde(default)]
-    value: Value,
-    error: Option<Raised>,
-    #[serde(default)]
-    xcoms: Vec<(String, Value)>,
+struct PythonTask {
+    callable: Callable,
+    p: Python,
 }
 
-#[derive(Debug, Deserialize)]
-struct Raised {
-    kind: String,
-    exception: String,
-    message: String,
-    location: Option<String>,
-}
-
-impl Python {
-    /// The file, and the function in it.
-    fn parts(&self) -> (&str, Option<&str>) {
-        match self.python_callable.rsplit_once(':') {
-            Some((path, function)) => (path, Some(function)),
-            None => (&self.python_callable, None),
-        }
-    }
-
-    /// Writes what the runner needs, and gives the runner's path.
-    async fn lay_out(&self, ctx: &TaskContext, answers: &Answers) -> Result<PathBuf, TaskError> {
-        let (name, function) = self.parts();
-        let path = dag_file(&ctx.info.dag_folder, name).map_err(TaskError::failed)?;
-        let folder = ctx.info.dag_folder.canonicalize().unwrap_or_else(|_| ctx.info.dag_folder.clone());
-        let input = json!({
-            "path": path,
-            "folder": folder,
-            "function": function,
-            "op_args": self.op_args,
-            "op_kwargs": self.op_kwargs,
-            "templates_dict": self.templates_dict,
-            "context": ctx.info.template_context,
-            "address": answers.address(),
-            "token": answers.token(),
-        });
-        let scratch = ctx.services.scratch();
-        let runner = scratch.join("runner.py");
-        let files = [
-            (runner.clone(), include_str!("runner.py").to_owned()),
-            (scratch.join("input.json"), input.to_string()),
-            (scratch.join("lib/windrose/__init__.py"), include_str!("lib/windrose/__init__.py").to_owned()),
-            (scratch.join("fallback/airflow/__init__.py"), include_str!("fallback/airflow/__init__.py").to_owned()),
-            (scratch.join("fallback/airflow/exceptions.py"), include_str!("fallback/airflow/exceptions.py").to_owned()),
-        ];
-        for (path, text) in files {
-            write(&path, &text).await.map_err(|error| {
-                TaskError::failed(format!("{} cannot be written: {error}. Is the disk full?", path.display()))
-            })?;
-        }
-        Ok(runner)
-    }
-
-    fn done(&self, ctx: &TaskContext, result: RunnerResult) -> Result<Done, TaskError> {
-        for (key, value) in result.xcoms {
-            ctx.services.xcom_push(XCom { key, value });
-        }
-        match result.error {
-            None => {
-                if self.show_return_value_in_logs {
-                    ctx.info(format!("Done. Returned value was: {}", result.value));
-                }
-                Ok(Done { value: (!result.value.is_null()).then_some(result.value), routing: None })
-            }
-            Some(raised) if raised.kind == "skip" => Err(TaskError::Skip { reason: raised.message }),
-            Some(Raised { kind, exception, message, location }) => {
-                let cause = Cause::Python { exception, message, location };
-                Err(TaskError::Failed { cause, retry: kind != "fail" })
-            }
-        }
-    }
-
-    /// The process ended without an answer: it left by `sys.exit`, or was ended.
+impl PythonTask {
+    /// The process ended without an answer.
     fn left(&self, end: &ProcessEnd) -> Result<Done, TaskError> {
         if let Some(code) = end.code
-            && self.skip_on_exit_code.as_ref().is_some_and(|codes| codes.contain(code))
+            && self.p.skip_on_exit_code.as_ref().is_some_and(|codes| codes.contain(code))
         {
             return Err(TaskError::Skip { reason: format!("Python ended with exit code {code}. Skipping.") });
         }
@@ -177,41 +104,27 @@ impl Python {
     }
 }
 
-async fn write(path: &Path, text: &str) -> std::io::Result<()> {
-    if let Some(parent) = path.parent() {
-        tokio::fs::create_dir_all(parent).await?;
-    }
-    tokio::fs::write(path, text).await
-}
-
 #[async_trait]
-impl Operator for Python {
+impl Operator for PythonTask {
     async fn execute(&self, ctx: &TaskContext) -> Result<Done, TaskError> {
-        let answers = Answers::open(ctx).map_err(|error| {
-            TaskError::failed(format!("The socket for the task's questions cannot be opened: {error}."))
-        })?;
-        let runner = self.lay_out(ctx, &answers).await?;
-        let program = if self.requirements.is_empty() {
-            PathBuf::from(&self.python)
-        } else {
-            environment::interpreter(ctx, &self.python, &self.requirements).await?
+        let call = PythonCall {
+            callable: &self.callable,
+            python: &self.p.python,
+            requirements: &self.p.requirements,
+            arguments: json!({
+                "op_args": self.p.op_args,
+                "op_kwargs": self.p.op_kwargs,
+                "templates_dict": self.p.templates_dict,
+            }),
         };
-        let spec = ProcessSpec {
-            program: program.into(),
-            // Unbuffered, so that what it prints is in the log when it happens.
-            args: vec!["-u".into(), runner.into()],
-            env: task_env(ctx, &ctx.info.env, true),
-            cwd: ctx.services.scratch(),
-            stdin: Vec::new(),
-        };
-        let end = run_process(ctx, &spec).await?;
-        drop(answers);
-        match tokio::fs::read(ctx.services.scratch().join("result.json")).await {
-            Ok(text) => match serde_json::from_slice(&text) {
-                Ok(result) => self.done(ctx, result),
-                Err(_) => self.left(&end),
-            },
-            Err(_) => self.left(&end),
+        match call.run(ctx).await? {
+            CallEnd::Returned(value) => {
+                if self.p.show_return_value_in_logs {
+                    ctx.info(format!("Done. Returned value was: {value}"));
+                }
+                Ok(Done { value: (!value.is_null()).then_some(value), routing: None })
+            }
+            CallEnd::Left(end) => self.left(&end),
         }
     }
 

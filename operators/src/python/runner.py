@@ -12,6 +12,7 @@ import traceback
 
 FOLDER = os.path.dirname(os.path.abspath(__file__))
 DATES = {"logical_date", "data_interval_start", "data_interval_end", "run_after", "start_date"}
+FILE_DATES = {"LastModified", "Expires", "ObjectLockRetainUntilDate"}
 
 
 def as_json(value):
@@ -31,11 +32,11 @@ def as_json(value):
     raise TypeError(f"a value of type {type(value).__name__} cannot be kept as an XCom; return something that JSON has")
 
 
-def with_dates(facts):
+def with_dates(facts, names=DATES):
     """Dates come as text; tasks expect them as dates."""
     parsed = {}
     for name, value in facts.items():
-        if name in DATES and isinstance(value, str):
+        if name in names and isinstance(value, str):
             value = datetime.datetime.fromisoformat(value.replace("Z", "+00:00"))
         parsed[name] = value
     return parsed
@@ -57,7 +58,7 @@ def context_of(task, windrose):
         if isinstance(context.get(name), dict):
             context[name] = Facts(with_dates(context[name]))
     context["ti"] = context["task_instance"] = windrose.TaskInstance(context.get("ti") or {})
-    context["templates_dict"] = task["templates_dict"]
+    context["templates_dict"] = task.get("templates_dict")
     return context
 
 
@@ -91,7 +92,19 @@ def load(path, name):
     return target
 
 
+def judge(task, windrose):
+    """What a sensor's check_fn says of the files. As in Airflow it gets the context only if it takes any keyword."""
+    function = load(task["path"], task["function"])
+    files = [with_dates(file, FILE_DATES) for file in task["files"]]
+    parameters = inspect.signature(function).parameters.values()
+    if any(p.kind == p.VAR_KEYWORD for p in parameters):
+        return bool(function(files, **windrose.context()))
+    return bool(function(files))
+
+
 def execute(task, windrose):
+    if "files" in task:
+        return judge(task, windrose)
     op_args, op_kwargs = task["op_args"], task["op_kwargs"]
     if task["function"] is None:
         sys.argv = [task["path"], *[str(arg) for arg in op_args]]

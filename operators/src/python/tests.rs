@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use serde_json::json;
+use windrose_core::cause::Cause;
 
 use super::*;
 use crate::context::LogSource;

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::endpoint::{Endpoint, complaint, operator};
+use super::endpoint::{Endpoint, operator};
 use crate::operator::Runnable;
 use crate::sensor::{Poke, Sensor};
 
@@ -64,10 +64,4 @@ async fn a_refused_look_says_that_the_key_may_be_absent() {
     assert!(error.contains("HeadObject failed with 403"), "{error}");
     assert!(error.contains("403 may mean that the key is absent"), "{error}");
     assert!(error.contains("connection 'aws_default'"), "{error}");
-}
-
-#[test]
-fn what_is_not_supported_is_refused_by_name() {
-    let text = complaint("s3_key_sensor", json!({"bucket_key": "a", "check_fn": "checks.py:enough"}));
-    assert!(text.contains("check_fn is not supported yet"), "{text}");
 }
