@@ -175,6 +175,8 @@ fn operators_the_database_and_completions_answer_without_a_scheduler() {
     let names = workspace.json(&["operators", "list"]).to_string();
     assert!(names.contains("s3_key_sensor") && names.contains("bash"), "{names}");
     assert!(workspace.ok(&["operators", "show", "bash"]).contains("bash_command"));
+    assert!(workspace.ok(&["operators", "show", "glue_job_sensor"]).contains("it looks every 120 s"));
+    assert_eq!(workspace.json(&["operators", "show", "glue_job_sensor"])["poke_interval"], 120.0);
     workspace.refused(&["operators", "show", "bahs"]);
     workspace.ok(&["db", "migrate"]);
     assert_eq!(workspace.json(&["db", "check"])["pending"], json!([]));

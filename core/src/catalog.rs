@@ -1,6 +1,8 @@
 //! What validation needs to know of operators. The operators themselves live downstream of this crate, so the caller
 //! brings a [`Catalog`].
 
+use std::time::Duration;
+
 use serde_json::{Map, Value};
 
 /// How an operator's tasks are treated by validation and by the engine.
@@ -51,6 +53,11 @@ pub enum ProblemKind {
 pub trait Catalog: Send + Sync {
     /// How tasks of this operator are treated; `None` if there is no such operator.
     fn kind(&self, operator: &str) -> Option<OperatorKind>;
+
+    /// How long a sensor of this kind waits between two looks if the DAG file does not say; `None` for the usual time.
+    fn poke_interval(&self, _operator: &str) -> Option<Duration> {
+        None
+    }
 
     /// All operator names, for suggestions.
     fn names(&self) -> Vec<&'static str>;

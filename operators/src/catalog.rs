@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{LazyLock, OnceLock};
+use std::time::Duration;
 
 use jsonschema::error::ValidationErrorKind;
 use jsonschema::{ValidationError, Validator};
@@ -20,6 +21,10 @@ pub struct OperatorCatalog;
 impl Catalog for OperatorCatalog {
     fn kind(&self, operator: &str) -> Option<OperatorKind> {
         find(operator).map(|entry| entry.kind)
+    }
+
+    fn poke_interval(&self, operator: &str) -> Option<Duration> {
+        find(operator).and_then(|entry| entry.poke_interval)
     }
 
     fn names(&self) -> Vec<&'static str> {

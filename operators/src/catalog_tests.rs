@@ -152,3 +152,14 @@ fn every_operator_in_the_sources_is_in_the_registry() {
     }
     assert_eq!(found.len(), REGISTRY.len(), "{found:?}");
 }
+
+#[test]
+fn sensors_know_how_often_they_look_and_other_operators_do_not_look() {
+    let seconds = |operator: &str| OperatorCatalog.poke_interval(operator).map(|interval| interval.as_secs());
+    // As in Airflow's provider.
+    assert_eq!(seconds("glue_job_sensor"), Some(120));
+    assert_eq!(seconds("glue_crawler_sensor"), Some(60));
+    assert_eq!(seconds("s3_key_sensor"), Some(60));
+    assert_eq!(seconds("bash"), None);
+    assert_eq!(seconds("no_such_operator"), None);
+}

@@ -1,6 +1,7 @@
 //! The operator trait, and what a registry entry knows of an operator.
 
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use schemars::JsonSchema;
@@ -116,6 +117,8 @@ pub trait Parameters: DeserializeOwned + JsonSchema + Send + 'static {
     const SUMMARY: &'static str;
     /// How the engine treats it.
     const KIND: OperatorKind;
+    /// For a sensor: how long it waits between two looks if the DAG file does not say.
+    const POKE_INTERVAL: Duration = Duration::from_secs(60);
 
     /// Checks what types cannot say and makes the operator. Called with rendered parameters by the worker, so it must
     /// do no I/O.
@@ -135,6 +138,8 @@ pub struct OperatorEntry {
     pub summary: &'static str,
     /// How the engine treats it.
     pub kind: OperatorKind,
+    /// For a sensor: how long it waits between two looks if the DAG file does not say.
+    pub poke_interval: Option<Duration>,
     schema: fn() -> Value,
     schema_cell: OnceLock<Value>,
     template_cell: OnceLock<Vec<&'static str>>,
@@ -150,6 +155,7 @@ impl OperatorEntry {
             airflow: P::AIRFLOW,
             summary: P::SUMMARY,
             kind: P::KIND,
+            poke_interval: if matches!(P::KIND, OperatorKind::Sensor) { Some(P::POKE_INTERVAL) } else { None },
             schema: || schemars::schema_for!(P).to_value(),
             schema_cell: OnceLock::new(),
             template_cell: OnceLock::new(),

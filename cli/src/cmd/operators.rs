@@ -53,6 +53,7 @@ pub(crate) fn run(session: &Session, command: OperatorsCommand) -> Result<ExitCo
                     "name": entry.name,
                     "airflow": entry.airflow,
                     "summary": entry.summary,
+                    "poke_interval": entry.poke_interval.map(|interval| interval.as_secs_f64()),
                     "parameters": parameters(entry),
                 }))?;
             } else {
@@ -114,6 +115,12 @@ fn type_of(field: &Value, root: &Value) -> String {
 /// One operator as Markdown, which is also readable as it is.
 fn page(entry: &OperatorEntry) -> String {
     let mut text = format!("## {}\n\n{}\n\nIn Airflow: `{}`.\n\n", entry.name, entry.summary, entry.airflow);
+    if let Some(interval) = entry.poke_interval {
+        text.push_str(&format!(
+            "A sensor: it looks every {} s, unless `poke_interval` says otherwise.\n\n",
+            interval.as_secs_f64()
+        ));
+    }
     for parameter in parameters(entry) {
         let mut facts = vec![parameter.r#type];
         if parameter.required {

@@ -80,7 +80,10 @@ impl<'d, 'c> TaskReader<'d, 'c> {
         let fields = Fields::with_fallback(table, self.default_args.table);
         self.read_common_fields(&mut task, &fields, reporter);
         if let Some(kind) = kind {
-            task.sensor = (kind == OperatorKind::Sensor).then(|| read_sensor_fields(&fields, reporter));
+            if kind == OperatorKind::Sensor {
+                let own_interval = self.catalog.poke_interval(&task.operator);
+                task.sensor = Some(read_sensor_fields(&fields, own_interval, reporter));
+            }
             let table = OperatorTable { table, task_span: span, operator: &task.operator, kind };
             task.parameters = table.read(&mut self.default_args, self.catalog, reporter);
         }

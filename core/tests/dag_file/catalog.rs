@@ -1,5 +1,7 @@
 //! A catalog of a few operators.
 
+use std::time::Duration;
+
 use serde_json::{Map, Value};
 use windrose_core::catalog::{Catalog, OperatorKind, ParameterProblem, ProblemKind};
 
@@ -38,6 +40,13 @@ const ENTRIES: &[Entry] = &[
         templated: &["bucket_key", "bucket_name"],
     },
     Entry {
+        name: "glue_job_sensor",
+        kind: OperatorKind::Sensor,
+        required: &["job_name", "run_id"],
+        optional: &[],
+        templated: &["job_name", "run_id"],
+    },
+    Entry {
         name: "glue_crawler",
         kind: OperatorKind::Remote,
         required: &["config"],
@@ -56,6 +65,10 @@ const ENTRIES: &[Entry] = &[
 impl Catalog for SmallCatalog {
     fn kind(&self, operator: &str) -> Option<OperatorKind> {
         entry(operator).map(|entry| entry.kind)
+    }
+
+    fn poke_interval(&self, operator: &str) -> Option<Duration> {
+        (operator == "glue_job_sensor").then_some(Duration::from_secs(120))
     }
 
     fn names(&self) -> Vec<&'static str> {

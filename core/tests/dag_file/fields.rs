@@ -55,6 +55,23 @@ fn defaults_apply_to_the_tasks_that_can_take_them() {
 }
 
 #[test]
+fn a_sensor_looks_as_often_as_the_file_says_or_else_as_its_operator_does() {
+    let text = |defaults: &str, task: &str| {
+        let sensors = ["s3_key_sensor\"\nbucket_key = \"s3://b/k", "glue_job_sensor\"\njob_name = \"j\"\nrun_id = \"r"];
+        let tasks = sensors.iter().zip(["a", "b"]);
+        let tasks = tasks.map(|(sensor, id)| format!("[tasks.{id}]\noperator = \"{sensor}\"\n{task}\n"));
+        format!("[defaults]\n{defaults}\n{}", tasks.collect::<String>())
+    };
+    let seconds = |defaults: &str, task: &str| {
+        let dag = read_well(&text(defaults, task));
+        dag.tasks.iter().map(|task| task.sensor.unwrap().poke_interval.as_secs()).collect::<Vec<_>>()
+    };
+    assert_eq!(seconds("", ""), [60, 120]);
+    assert_eq!(seconds("poke_interval = 7", ""), [7, 7]);
+    assert_eq!(seconds("poke_interval = 7", "poke_interval = \"5s\""), [5, 5]);
+}
+
+#[test]
 fn a_default_that_no_operator_knows_is_refused() {
     let text = "[defaults]\nretires = 2\ncwd = '/'\n[tasks.a]\noperator = 'empty'\n";
     assert_eq!(messages(text), ["2: no task can take the default 'retires'"]);

@@ -57,6 +57,7 @@ impl Parameters for GlueJobSensorParameters {
     const AIRFLOW: &'static str = "airflow.providers.amazon.aws.sensors.glue.GlueJobSensor";
     const SUMMARY: &'static str = "Waits for an AWS Glue job run to end.";
     const KIND: OperatorKind = OperatorKind::Sensor;
+    const POKE_INTERVAL: Duration = Duration::from_secs(120);
 
     fn build(self) -> Result<Runnable, String> {
         let aws = self.aws();
