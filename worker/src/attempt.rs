@@ -58,11 +58,16 @@ pub(crate) async fn run(shared: Arc<Shared>, claim: Claim, stop: watch::Receiver
         }
         Err(panic) => Ended::Panicked(panic_text(panic.as_ref())),
     };
+    if services.fenced.load(Ordering::Acquire) {
+        services.say(LogLevel::Warning, "Another attempt holds this task now; this one stops and reports nothing.");
+        services.log.flush().await;
+        return;
+    }
     let times = (started_at, shared.options.clock.now());
     let report = verdict::report(&claim, ended, services.take_xcoms(), &services.masker, times);
     services.say(level_of(&report.outcome), &closing(&report.outcome));
     services.log.flush().await;
-    deliver(&shared, &services, report).await;
+    deliver(&shared, report).await;
 }
 
 fn services_of(shared: &Shared, claim: Arc<Claim>) -> Arc<AttemptServices> {
@@ -117,13 +122,28 @@ async fn work(shared: &Shared, services: &Arc<AttemptServices>, mut stop: watch:
     };
     ctx.cancelled.cancel();
     // The operator ends its processes or puts down what it has in hand; one that does not listen is dropped.
-    let last_word = tokio::time::timeout(shared.options.cancel_grace, &mut executing).await.ok();
+    let last_word = last_word(&ctx, shared.options.cancel_grace, executing.as_mut()).await;
     if interrupted != Interrupted::Stopped(Stop::Shutdown) && !services.fenced.load(Ordering::Acquire) {
         cancel(&runnable, &ctx).await;
     }
     match interrupted {
         Interrupted::Stopped(stop) => by_order(stop),
         Interrupted::TimedOut(limit) => Some(Ended::ByItself(timed_out(&ctx, limit, began.elapsed(), last_word))),
+    }
+}
+
+async fn last_word(
+    ctx: &TaskContext,
+    grace: Duration,
+    executing: impl Future<Output = Result<Done, TaskError>>,
+) -> Option<Result<Done, TaskError>> {
+    // A panic must not turn the order to stop into a failure that is tried again.
+    match tokio::time::timeout(grace, AssertUnwindSafe(executing).catch_unwind()).await.ok()? {
+        Ok(ended) => Some(ended),
+        Err(panic) => {
+            ctx.error(format!("The operator panicked while it was being stopped: {}", panic_text(panic.as_ref())));
+            None
+        }
     }
 }
 
@@ -176,20 +196,20 @@ fn timed_out(
 }
 
 async fn cancel(runnable: &Runnable, ctx: &TaskContext) {
-    match tokio::time::timeout(CANCEL_CALL, runnable.cancel(ctx)).await {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => ctx.error(format!("What the task started elsewhere could not be stopped: {error}")),
+    match tokio::time::timeout(CANCEL_CALL, AssertUnwindSafe(runnable.cancel(ctx)).catch_unwind()).await {
+        Ok(Ok(Ok(()))) => {}
+        Ok(Err(panic)) => {
+            let text = panic_text(panic.as_ref());
+            ctx.error(format!("The operator panicked while it stopped what it had started elsewhere: {text}"));
+        }
+        Ok(Ok(Err(error))) => ctx.error(format!("What the task started elsewhere could not be stopped: {error}")),
         Err(_) => ctx.error("What the task started elsewhere did not answer the order to stop; it may still run."),
     }
 }
 
 /// Repeats the report until it is durable, or refused because another attempt holds the task instance.
-async fn deliver(shared: &Shared, services: &AttemptServices, report: Report) {
+async fn deliver(shared: &Shared, report: Report) {
     let attempt = report.attempt;
-    if services.fenced.load(Ordering::Acquire) {
-        tracing::info!(%attempt, "the attempt was fenced; its outcome is not reported");
-        return;
-    }
     match patiently("report", &shared.stopped, || shared.port.report(report.clone())).await {
         Ok(Ack::Taken) => {}
         Ok(Ack::Fenced) => tracing::info!(%attempt, "the attempt was fenced; its outcome was refused"),

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use windrose_core::time::Clock;
+use windrose_operators::operator::OperatorEntry;
+use windrose_operators::registry;
 use windrose_operators::secrets::SecretsBackend;
 
 use crate::lookup::Environment;
@@ -19,6 +21,8 @@ pub struct WorkerOptions {
     pub scratch: PathBuf,
     /// Under it are the tasks' logs.
     pub logs: PathBuf,
+    /// What a task's operator is looked up in; the registry by default.
+    pub operators: fn(&str) -> Option<&'static OperatorEntry>,
     /// Where connections and variables are looked for first, in order.
     pub backends: Vec<Arc<dyn SecretsBackend>>,
     /// Where they are looked for next; the process's environment by default.
@@ -39,6 +43,7 @@ impl WorkerOptions {
             processes: 2 * std::thread::available_parallelism().map_or(4, usize::from),
             scratch: scratch.into(),
             logs: logs.into(),
+            operators: registry::find,
             backends: Vec::new(),
             environment: Arc::new(|name| std::env::var(name).ok()),
             secrets_ttl: Duration::from_secs(60),

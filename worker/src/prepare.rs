@@ -12,7 +12,6 @@ use windrose_operators::context::TaskInfo;
 use windrose_operators::dag_files::dag_file;
 use windrose_operators::error::TaskError;
 use windrose_operators::operator::{OperatorEntry, Runnable};
-use windrose_operators::registry;
 
 use crate::render::{Rendered, render};
 use crate::services::AttemptServices;
@@ -28,7 +27,7 @@ pub(crate) async fn prepare(
 ) -> Result<(Runnable, TaskInfo), TaskError> {
     let claim = &services.claim;
     let task = claim.task();
-    let Some(entry) = registry::find(&task.operator) else {
+    let Some(entry) = (shared.options.operators)(&task.operator) else {
         let message = format!("There is no operator '{}' in this version of Windrose.", task.operator);
         return Err(TaskError::fatal(Cause::Parameters { operator: task.operator.clone(), message }));
     };

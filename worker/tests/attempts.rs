@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
 
 mod desk;
+mod stubborn_operators;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -33,6 +33,10 @@ pub(crate) struct Desk {
     reported: mpsc::UnboundedSender<Report>,
     /// How many reports are refused as unavailable before one is taken.
     pub(crate) refusals: AtomicU32,
+    /// True: another attempt holds every task, so nothing is taken any more.
+    pub(crate) fenced: AtomicBool,
+    refused: AsyncMutex<mpsc::UnboundedReceiver<&'static str>>,
+    refuse: mpsc::UnboundedSender<&'static str>,
     /// What the metadata database holds.
     pub(crate) connections: Mutex<HashMap<String, Connection>>,
     /// What was said to have been rendered.
@@ -45,6 +49,7 @@ impl Desk {
         let (offer, claims) = mpsc::unbounded_channel();
         let (cancel, cancellations) = mpsc::unbounded_channel();
         let (reported, reports) = mpsc::unbounded_channel();
+        let (refuse, refused) = mpsc::unbounded_channel();
         Arc::new(Self {
             claims: AsyncMutex::new(claims),
             offer,
@@ -53,6 +58,9 @@ impl Desk {
             reports: AsyncMutex::new(reports),
             reported,
             refusals: AtomicU32::new(0),
+            fenced: AtomicBool::new(false),
+            refused: AsyncMutex::new(refused),
+            refuse,
             connections: Mutex::default(),
             rendered: Mutex::default(),
             checkpoints: Mutex::default(),
@@ -69,6 +77,19 @@ impl Desk {
 
     pub(crate) async fn report(&self) -> Report {
         self.reports.lock().await.recv().await.unwrap()
+    }
+
+    /// The next thing that was refused because another attempt holds the task.
+    pub(crate) async fn refused(&self) -> &'static str {
+        self.refused.lock().await.recv().await.unwrap()
+    }
+
+    fn ack(&self, what: &'static str) -> Ack {
+        if self.fenced.load(Ordering::SeqCst) {
+            self.refuse.send(what).unwrap();
+            return Ack::Fenced;
+        }
+        Ack::Taken
     }
 
     pub(crate) async fn nothing_reported(&self) -> bool {
@@ -89,7 +110,7 @@ impl WorkerPort for Desk {
     fn started(&self, _attempt: AttemptId) {}
 
     async fn deferred(&self, _attempt: AttemptId, _deferred: bool) -> Result<Ack, PortError> {
-        Ok(Ack::Taken)
+        Ok(self.ack("deferral"))
     }
 
     async fn report(&self, report: Report) -> Result<Ack, PortError> {
@@ -97,8 +118,11 @@ impl WorkerPort for Desk {
             self.refusals.fetch_sub(1, Ordering::SeqCst);
             return Err(PortError::Unavailable("the database is gone".to_owned()));
         }
-        self.reported.send(report).unwrap();
-        Ok(Ack::Taken)
+        let ack = self.ack("report");
+        if ack == Ack::Taken {
+            self.reported.send(report).unwrap();
+        }
+        Ok(ack)
     }
 
     async fn checkpoint(&self, key: &TaskInstanceKey, generation: u32) -> Result<Option<Value>, PortError> {
@@ -112,8 +136,11 @@ impl WorkerPort for Desk {
         generation: u32,
         checkpoint: &Value,
     ) -> Result<Ack, PortError> {
-        self.checkpoints.lock().unwrap().insert((key.task.to_string(), generation), checkpoint.clone());
-        Ok(Ack::Taken)
+        let ack = self.ack("checkpoint");
+        if ack == Ack::Taken {
+            self.checkpoints.lock().unwrap().insert((key.task.to_string(), generation), checkpoint.clone());
+        }
+        Ok(ack)
     }
 
     async fn xcom(&self, _: RunKey, _: &str, _: Option<i32>, _: &str) -> Result<Option<Value>, PortError> {
