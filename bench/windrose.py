@@ -1,6 +1,7 @@
 """The real binary: `windrose standalone` in a folder of its own, and the command line beside it."""
 
 import contextlib
+import datetime
 import json
 import os
 import pathlib
@@ -11,9 +12,9 @@ import threading
 import time
 
 
-def instant(microseconds: int) -> float:
-    """Seconds since 1970 of a time in an answer."""
-    return microseconds / 1e6
+def instant(text: str) -> float:
+    """Seconds since 1970 of a time in an answer: RFC 3339 in UTC."""
+    return datetime.datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
 
 
 class Failed(Exception):

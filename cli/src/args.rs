@@ -6,7 +6,8 @@ use clap::{Args as ClapArgs, Parser, Subcommand};
 
 /// Workflow orchestration: what Airflow does, in one binary.
 ///
-/// Exit codes: 0 success, 1 an error or a failed run or check, 2 wrong usage.
+/// Exit codes: 0 success, 1 an error or a failed run or check, 2 wrong usage, 3 a command (trigger, cancel, clear) that is
+/// kept but not done yet, as when no scheduler is running.
 #[derive(Debug, Parser)]
 #[command(name = "windrose", version, propagate_version = true, max_term_width = 120)]
 pub(crate) struct Args {

@@ -4,6 +4,7 @@
 //! `WINDROSE__WEB__BIND=127.0.0.1:9000`. Unknown keys are refused wherever they stand.
 
 use std::net::SocketAddr;
+use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -17,6 +18,8 @@ use windrose_operators::secrets::{SecretsBackend, backend_from_config};
 
 /// The file that is read if no other is named.
 pub(crate) const FILE: &str = "windrose.toml";
+
+const SWEEP_SECONDS: NonZeroU64 = NonZeroU64::new(30).unwrap();
 
 /// Everything that can be configured.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -66,6 +69,9 @@ pub(crate) struct DagDefaults {
 pub(crate) struct SchedulerConfig {
     /// How many attempts may hold a slot at once, over all pools (Airflow's `parallelism`).
     pub parallelism: u32,
+    /// How often the scheduler looks for what nobody told it of, in seconds. It is told of everything, so this is for
+    /// what got lost; how much that was is `windrose_sweep_caught_total` on the page `/metrics`.
+    pub sweep_seconds: NonZeroU64,
 }
 
 /// Running tasks.
@@ -121,7 +127,7 @@ impl Default for Config {
                 create_cron_data_intervals: false,
                 create_delta_data_intervals: false,
             },
-            scheduler: SchedulerConfig { parallelism: 128 },
+            scheduler: SchedulerConfig { parallelism: 128, sweep_seconds: SWEEP_SECONDS },
             worker: WorkerConfig { processes: 32, grace_seconds: 10 },
             web: WebConfig { bind: SocketAddr::from(([127, 0, 0, 1], 8080)) },
             secrets: SecretsConfig { backends: Vec::new(), cache_seconds: 60 },

@@ -5,7 +5,7 @@
 use std::io::Read as _;
 use std::process::Stdio;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use windrose_testkit::process::{Workspace, is_alive, wait_until};
 
 const DAG: &str = r#"
@@ -49,6 +49,14 @@ fn dags_can_be_listed_shown_paused_and_previewed() {
     assert!(stderr(&triggered).contains("is paused"), "{}", stderr(&triggered));
     workspace.ok(&["dags", "unpause", "greet"]);
     assert_eq!(workspace.run_to_end("greet", "waits").state(), "success");
+    assert!(shown.contains("schedule  0 0 1 1 *"), "{shown}");
+    workspace.write_dag("by_hand.toml", "[tasks.a]\noperator = \"empty\"\n");
+    let shown = wait_until("the other DAG", || {
+        let shown = workspace.run(&["dags", "show", "by_hand"]);
+        if shown.status.success() { Ok(String::from_utf8(shown.stdout).unwrap()) } else { Err(stderr(&shown)) }
+    });
+    assert!(shown.contains("schedule  none (started by hand or by other DAGs)"), "{shown}");
+    assert_eq!(workspace.json(&["dags", "show", "by_hand"])["schedule"], json!(null));
     assert!(workspace.refused(&["dags", "show", "nosuch"]).contains("windrose dags list"));
     assert!(standalone.terminate().success());
 }
@@ -126,7 +134,7 @@ fn simulating_answers_in_the_words_of_the_dag_format() {
     assert_eq!(good["runs"][0]["tis"]["hello"], json!({ "state": "success", "wave": 1, "tries": 1 }));
     let bad = workspace.run(&["--json", "dags", "simulate", "dags/greet.toml", "--outcomes", "outcomes.json"]);
     assert_eq!(bad.status.code(), Some(1));
-    let bad: serde_json::Value = serde_json::from_slice(&bad.stdout).unwrap();
+    let bad: Value = serde_json::from_slice(&bad.stdout).unwrap();
     assert_eq!(bad["runs"][0]["tis"]["bye"]["state"], "upstream_failed");
     assert!(bad["runs"][0]["end_wave"].is_number(), "{bad}");
 }
@@ -195,4 +203,62 @@ fn a_reader_that_has_seen_enough_is_no_error() {
     drop(child.stdout.take());
     let output = child.wait_with_output().unwrap();
     assert!(!stderr(&output).contains("panicked"), "{}", stderr(&output));
+}
+
+/// Every field of these names, wherever it stands.
+fn instants(value: &Value, found: &mut Vec<(String, Value)>) {
+    match value {
+        Value::Array(items) => items.iter().for_each(|item| instants(item, found)),
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                if name.ends_with("_at") || ["logical_date", "run_after", "ts", "at"].contains(&name.as_str()) {
+                    found.push((name.clone(), value.clone()));
+                }
+                instants(value, found);
+            }
+        }
+        _ => {}
+    }
+}
+
+#[test]
+fn every_instant_in_json_is_rfc_3339_in_utc_with_microseconds() {
+    let workspace = workspace();
+    workspace.write_dag(
+        "waits.toml",
+        "[tasks.w]\noperator = \"s3_key_sensor\"\nbucket_key = \"s3://b/k\"\nmode = \"reschedule\"\npoke_interval = 60\n",
+    );
+    let mut workspace = workspace;
+    workspace.set_env("AIRFLOW_CONN_AWS_DEFAULT", &windrose_testkit::SlowBucket::start().connection());
+    let _standalone = workspace.standalone();
+    let date = "2026-01-02T03:04:05.5+01:00";
+    workspace.ok(&["dags", "trigger", "greet", "--run-id", "r", "--logical-date", date, "--wait"]);
+    assert_eq!(workspace.json(&["runs", "show", "greet", "r"])["run"]["logical_date"], "2026-01-02T02:04:05.500000Z");
+    let log = workspace.ok(&["--json", "tasks", "logs", "greet", "hello", "--run-id", "r"]);
+    let all = [
+        workspace.json(&["runs", "show", "greet", "r"]),
+        workspace.json(&["runs", "list"]),
+        workspace.json(&["runs", "watch", "greet", "r"]),
+        workspace.json(&["tasks", "list", "greet", "r"]),
+        workspace.json(&["dags", "next", "greet"]),
+        workspace.json(&["dags", "list"]),
+        workspace.json(&["tasks", "test", "dags/greet.toml", "hello"]),
+        workspace.json(&["tasks", "test", "dags/waits.toml", "w"]),
+        serde_json::from_str(log.lines().next().unwrap()).unwrap(),
+    ];
+    let form = regex::Regex::new(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$").unwrap();
+    let mut names = std::collections::BTreeSet::new();
+    for answer in &all {
+        let mut found = Vec::new();
+        instants(answer, &mut found);
+        for (name, value) in found {
+            assert!(value.is_null() || value.as_str().is_some_and(|text| form.is_match(text)), "{name}: {answer:#}");
+            if !value.is_null() {
+                names.insert(name);
+            }
+        }
+    }
+    for name in ["at", "created_at", "ended_at", "logical_date", "queued_at", "run_after", "started_at", "ts"] {
+        assert!(names.contains(name), "{name} is shown nowhere: {names:?}");
+    }
 }

@@ -216,7 +216,9 @@ fn kill_at_many_moments(database: Option<&str>) {
             acknowledged.extend(harness.acknowledged(&run));
         }
         let standalone = harness.workspace.standalone();
-        assert!(trigger.unwrap().wait().unwrap().success(), "{story}: the trigger must not be lost");
+        // 3: it is kept, since no scheduler was there at that moment.
+        let code = trigger.unwrap().wait().unwrap().code();
+        assert!(matches!(code, Some(0 | 3)), "{story}: the trigger must not be lost: {code:?}");
         harness.check_end(&run, &story);
         let starts = harness.starts(&run);
         for (task, before) in acknowledged {

@@ -70,7 +70,7 @@ fn nothing_the_pipeline_leaves_or_shows_contains_a_password_or_a_secret_key() {
         vec!["/".to_owned(), "/dags/data_pipeline".to_owned(), format!("/dags/data_pipeline/runs/{escaped}")];
     pages.extend(FIRST_TO_LAST.map(|task| format!("/dags/data_pipeline/runs/{escaped}/tasks/{task}/-1/tries/1")));
     for page in pages {
-        shown.push((page.clone(), support::web_page(&format!("{}{page}", server.url))));
+        shown.push((page.clone(), support::web::web_page(&format!("{}{page}", server.url))));
     }
     server.terminate();
     shown.extend(support::files_below(workspace.path()));

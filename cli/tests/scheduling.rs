@@ -174,3 +174,29 @@ fn a_task_that_depends_on_its_past_waits_for_a_failed_run_before_also_after_a_re
         standalone.kill();
     }
 }
+
+#[test]
+fn a_logical_date_that_is_taken_is_refused_by_hand_and_left_out_by_the_schedule() {
+    let workspace = workspace();
+    workspace.write_dag(
+        "ticks.toml",
+        "schedule = { every = \"1s\" }\nstart_date = 2026-01-01\n[tasks.a]\noperator = \"empty\"\n",
+    );
+    let _standalone = workspace.standalone();
+    // One that is still to come.
+    let next = workspace.json(&["dags", "next", "ticks", "-n", "4"]);
+    let (date, scheduled) = (next[3]["logical_date"].as_str().unwrap(), next[3]["run_id"].as_str().unwrap());
+    workspace.ok(&["dags", "trigger", "ticks", "--run-id", "mine", "--logical-date", date, "--wait"]);
+    let said = workspace.refused(&["dags", "trigger", "ticks", "--run-id", "other", "--logical-date", date]);
+    assert!(said.contains("already has a run for") && said.contains("choose another logical date"), "{said}");
+
+    let runs = wait_until("runs behind that date", || {
+        let runs = workspace.json(&["runs", "list", "ticks", "--state", "success"]);
+        let later = runs.as_array().unwrap().iter().filter(|run| run["logical_date"].as_str() > Some(date)).count();
+        if later >= 2 { Ok(runs) } else { Err(runs.to_string()) }
+    });
+    let of_date: Vec<_> = runs.as_array().unwrap().iter().filter(|run| run["logical_date"] == date).collect();
+    assert_eq!(of_date.len(), 1, "{runs:#}");
+    assert_eq!(of_date[0]["run_id"], "mine");
+    assert!(runs.as_array().unwrap().iter().all(|run| run["run_id"] != scheduled), "{runs:#}");
+}

@@ -1,6 +1,8 @@
 //! What people want: rows of the command table, carried out in the same transaction that marks them done.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -15,6 +17,7 @@ use windrose_store::{CommandDone, CommandRow, EventRow, RunWrite, StoreError};
 use crate::dag_set::Unusable;
 use crate::drive::Driver;
 use crate::restore::snapshots;
+use crate::runs::Live;
 
 /// A command's payload. `kind` is the word in the command's own column.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -113,18 +116,18 @@ impl Driver {
             Command::Trigger { dag_id, run_id, logical_date, conf, note } => {
                 self.trigger(now, dag_id, run_id, *logical_date, conf, who).await?;
                 self.log_event(now, dag_id, run_id, "triggered", who, note.clone());
-                Ok(json!({ "run_id": run_id }))
+                Ok(json!({}))
             }
             Command::Cancel { dag_id, run_id } => {
-                self.cancel(now, dag_id, run_id, who).await?;
+                let result = self.cancel(now, dag_id, run_id, who).await?;
                 self.log_event(now, dag_id, run_id, "cancelled", who, None);
-                Ok(json!({ "run_id": run_id }))
+                Ok(result)
             }
             Command::Clear { dag_id, run_id, tasks, downstream } => {
                 let selection = Selection { tasks: tasks.clone(), downstream: *downstream, ..Selection::default() };
-                self.clear(now, dag_id, run_id, selection, who).await?;
+                let cleared = self.clear(now, dag_id, run_id, selection, who).await?;
                 self.log_event(now, dag_id, run_id, "cleared", who, None);
-                Ok(json!({ "run_id": run_id }))
+                Ok(json!({ "cleared": cleared }))
             }
         }
     }
@@ -146,7 +149,7 @@ impl Driver {
             return Err(Failed::Refused(format!("DAG '{dag_id}' already has a run '{run_id}'; choose another run id")));
         }
         let dag = version.plan.dag();
-        let run_after = logical_date.unwrap_or(now);
+        let run_after = self.free_date(now, dag_id, run_id, logical_date)?;
         let data_interval = Timetable::new(&dag.schedule, dag.timezone)
             .and_then(|timetable| timetable.manual_interval(run_after))
             .map_err(|error| Failed::Refused(error.to_string()))?;
@@ -166,7 +169,33 @@ impl Driver {
         Ok(())
     }
 
-    async fn cancel(&mut self, now: Timestamp, dag_id: &DagId, run_id: &RunId, who: &str) -> Result<(), Failed> {
+    /// The logical date of a new run: no two runs of a DAG have the same. If nobody asked for one, it is the next free
+    /// instant.
+    fn free_date(
+        &self,
+        now: Timestamp,
+        dag_id: &DagId,
+        run_id: &RunId,
+        asked_for: Option<Timestamp>,
+    ) -> Result<Timestamp, Failed> {
+        let living = self.runs.live.values().map(|live| live.machine.facts().as_ref());
+        let waiting = self.runs.waiting.values().map(|waiting| waiting.facts.as_ref());
+        let dates: BTreeSet<_> =
+            living.chain(waiting).filter(|run| run.dag_id == *dag_id).filter_map(|run| run.logical_date).collect();
+        let mut date = asked_for.unwrap_or(now);
+        while asked_for.is_none() && dates.contains(&date) {
+            date = date.plus(Duration::from_micros(1));
+        }
+        if dates.contains(&date) || self.existing.contains(&(dag_id.clone(), run_id.clone())) {
+            return Err(Failed::Refused(format!(
+                "DAG '{dag_id}' already has a run for {date}; choose another logical date, or clear that run"
+            )));
+        }
+        Ok(date)
+    }
+
+    /// Says how many task instances were stopped at their work, and how the run stands.
+    async fn cancel(&mut self, now: Timestamp, dag_id: &DagId, run_id: &RunId, who: &str) -> Result<Value, Failed> {
         let run = self.find(dag_id, run_id).await?;
         if self.runs.waiting.remove(&run).is_some() {
             self.runs.outbox.batch.runs.push(RunWrite {
@@ -178,15 +207,20 @@ impl Driver {
                 dag_version: None,
             });
             self.runs.ended.push((dag_id.clone(), run));
-            return Ok(());
+            return Ok(json!({ "stopped": 0, "state": RunState::Failed }));
         }
-        if !self.runs.live.contains_key(&run) {
+        let at_work = |machine: &RunMachine| machine.tasks().iter().filter(|t| t.state.attempt().is_some()).count();
+        let Some(before) = self.runs.live.get(&run).map(|live| at_work(&live.machine)) else {
             return Err(Failed::Refused(format!("run '{run_id}' of DAG '{dag_id}' has already ended")));
-        }
+        };
         let by = who.to_owned();
-        self.runs.feed(now, run, Event::Cancel { by }).map_err(|refused| Failed::Refused(refused.to_string()))
+        self.runs.feed(now, run, Event::Cancel { by }).map_err(|refused| Failed::Refused(refused.to_string()))?;
+        let after = self.runs.live.get(&run).map(|live| (at_work(&live.machine), live.machine.state()));
+        let (left, state) = after.unwrap_or((0, RunState::Failed));
+        Ok(json!({ "stopped": before.saturating_sub(left), "state": state }))
     }
 
+    /// Says how many task instances are decided again.
     async fn clear(
         &mut self,
         now: Timestamp,
@@ -194,19 +228,27 @@ impl Driver {
         run_id: &RunId,
         selection: Selection,
         who: &str,
-    ) -> Result<(), Failed> {
+    ) -> Result<u32, Failed> {
         let run = self.find(dag_id, run_id).await?;
+        if self.runs.waiting.contains_key(&run) {
+            return Err(Failed::Refused(format!(
+                "run '{run_id}' of DAG '{dag_id}' has not begun: nothing is to be cleared"
+            )));
+        }
         if !self.runs.live.contains_key(&run) {
             self.revive(now, run).await?;
         }
+        let clears = |live: &Live| live.machine.tasks().iter().map(|task| task.generation).sum::<u32>();
+        let before = self.runs.live.get(&run).map_or(0, clears);
         let event = Event::Clear { selection, by: who.to_owned() };
         self.runs.feed(now, run, event).map_err(|refused| Failed::Refused(refused.to_string()))?;
+        let cleared = self.runs.live.get(&run).map_or(0, clears).saturating_sub(before);
         let queued = self.runs.live.get(&run).is_some_and(|live| live.machine.state() == RunState::Queued);
         if queued {
             // It has its tasks in memory, so it takes its place at once instead of waiting as a row.
             self.runs.feed(now, run, Event::Start).map_err(|refused| Failed::Refused(refused.to_string()))?;
         }
-        Ok(())
+        Ok(cleared)
     }
 
     /// Loads a run that has ended.

@@ -158,7 +158,10 @@ impl DagSet {
             description: parsed.dag.description.clone(),
             owner: parsed.dag.owner.clone(),
             tags: parsed.dag.tags.clone(),
-            schedule: Timetable::new(&parsed.dag.schedule, parsed.dag.timezone).ok().map(|t| t.summary()),
+            schedule: Timetable::new(&parsed.dag.schedule, parsed.dag.timezone)
+                .ok()
+                .filter(|timetable| !matches!(timetable, Timetable::Null))
+                .map(|timetable| timetable.summary()),
             git_commit: None,
             author: None,
         };

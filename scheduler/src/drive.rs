@@ -9,10 +9,10 @@ use std::time::Duration;
 use rand::RngExt as _;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use windrose_core::ids::{DagId, RunKey};
+use windrose_core::ids::{DagId, RunId, RunKey};
 use windrose_core::time::{Clock, Timestamp};
 use windrose_engine::run_creation::RunCreation;
-use windrose_store::{Listener, Store, StoreError, Topic};
+use windrose_store::{Listener, PoolRow, Store, StoreError, Topic};
 
 use crate::Options;
 use crate::dag_folder::{DagFolder, FolderWatch};
@@ -20,14 +20,14 @@ use crate::dag_set::{DagSet, Reading};
 use crate::error::SchedulerError;
 use crate::handle::{Desk, Message};
 use crate::runs::Runs;
+use crate::sweep::{News, Sweep};
 use crate::turn::{Resuming, Work};
 
 /// How many messages one batch takes at most: a commit of more would make the first of them wait too long.
 const BATCH: usize = 2_000;
 
-/// How long the loop sleeps at most. It is woken for everything it knows of; this is the net for what it was not told,
-/// such as a clock that was set forward.
-const SWEEP: Duration = Duration::from_secs(30);
+/// How long the loop sleeps at most, for the case that the clock is set forward.
+const LONGEST_SLEEP: Duration = Duration::from_secs(30);
 
 /// How long it may take until people see that an attempt has begun. Most attempts that end sooner cost no commit for
 /// their beginning.
@@ -41,7 +41,7 @@ pub(crate) struct Driver {
     clock: Arc<dyn Clock>,
     pub(crate) desk: Desk,
     pub(crate) dags: DagSet,
-    folder: DagFolder,
+    pub(crate) folder: DagFolder,
     paused_at_creation: bool,
     pub(crate) parallelism: usize,
     pub(crate) creation: RunCreation,
@@ -53,9 +53,11 @@ pub(crate) struct Driver {
     pub(crate) last_key: RunKey,
     /// Tries in a row in which the database was away.
     pub(crate) failures: u32,
-    swept_at: Instant,
-    /// Commands that only the sweep found.
-    caught: usize,
+    /// New runs that could not be made, because their id or their logical date is taken. For the batch under way.
+    pub(crate) existing: HashSet<(DagId, RunId)>,
+    pub(crate) sweep: Sweep,
+    /// As they were last read.
+    pools: Vec<PoolRow>,
 }
 
 /// What woke the loop.
@@ -92,8 +94,9 @@ impl Driver {
             resuming: Vec::new(),
             last_key: RunKey(0),
             failures: 0,
-            swept_at: Instant::now(),
-            caught: 0,
+            existing: HashSet::new(),
+            sweep: Sweep::new(options.sweep_every, options.sweep_caught),
+            pools: Vec::new(),
         };
         driver.read_files().await?;
         driver.restore().await?;
@@ -108,31 +111,32 @@ impl Driver {
         let mut watch = FolderWatch::new(self.folder.root())?;
         let mut listener = self.store.listen().await?;
         // What happened before the watch and the listener began.
-        self.read_files().await?;
+        self.retrying_read_files().await?;
         let mut work = Work { commands: self.store.pending_commands().await?, ..Work::default() };
         self.turn(std::mem::take(&mut work)).await?;
         // Until when what nobody waits for may wait.
         let mut lingers = None;
         loop {
-            let news = match self.wait(&mut watch, &mut listener, &stop, lingers).await {
+            let mut news = match self.wait(&mut watch, &mut listener, &stop, lingers).await {
                 Wake::Message(Some(message)) => {
                     work.messages.push(message);
                     false
                 }
                 Wake::Topic(topic) => {
+                    self.sweep.told(News::Topic(topic));
                     self.retrying_woken(topic, &mut work).await?;
                     true
                 }
                 Wake::Files => {
+                    self.sweep.told(News::Files);
                     self.retrying_read_files().await?;
                     true
                 }
-                Wake::Time => {
-                    self.sweep(&mut work).await?;
-                    true
-                }
+                Wake::Time => true,
                 Wake::Message(None) | Wake::Stop => return Ok(()),
             };
+            // Here and not only when nothing else happens: a busy loop has to be swept too.
+            news |= self.sweep(&mut watch, &mut work).await?;
             while work.messages.len() < BATCH
                 && let Ok(message) = self.desk.inbox.try_recv()
             {
@@ -156,8 +160,9 @@ impl Driver {
     ) -> Wake {
         let now = self.now();
         let due = [self.runs.next_timer(), self.creation.poll_timeout(), self.next_start(now)];
-        let sleep = due.into_iter().flatten().min().map_or(SWEEP, |at| at.since(now).min(SWEEP));
-        let until = (Instant::now() + sleep).min(lingers.unwrap_or_else(|| Instant::now() + SWEEP));
+        let sleep = due.into_iter().flatten().min().map_or(LONGEST_SLEEP, |at| at.since(now).min(LONGEST_SLEEP));
+        let sweep = self.sweep.next();
+        let until = (Instant::now() + sleep).min(sweep).min(lingers.unwrap_or(sweep));
         tokio::select! {
             biased;
             () = stop.cancelled() => Wake::Stop,
@@ -168,28 +173,8 @@ impl Driver {
         }
     }
 
-    /// Looks, every so often, for what nobody told of: a notification can be lost. What it finds is counted, and the count
-    /// is zero in a healthy system.
-    async fn sweep(&mut self, work: &mut Work) -> Result<(), SchedulerError> {
-        if self.swept_at.elapsed() < SWEEP {
-            return Ok(());
-        }
-        self.swept_at = Instant::now();
-        for topic in [Topic::Dags, Topic::Settings, Topic::Commands] {
-            self.retrying_woken(topic, work).await?;
-        }
-        if !work.commands.is_empty() {
-            self.caught += work.commands.len();
-            tracing::warn!(
-                found = work.commands.len(),
-                in_all = self.caught,
-                "the sweep found commands nobody told of"
-            );
-        }
-        Ok(())
-    }
-
-    async fn retrying_woken(&mut self, topic: Topic, work: &mut Work) -> Result<(), SchedulerError> {
+    /// How much had changed.
+    pub(crate) async fn retrying_woken(&mut self, topic: Topic, work: &mut Work) -> Result<usize, SchedulerError> {
         loop {
             match self.woken(topic, work).await {
                 Err(SchedulerError::Store(error)) if error.is_retryable() => self.pause_after(&error).await,
@@ -198,12 +183,14 @@ impl Driver {
         }
     }
 
-    async fn retrying_read_files(&mut self) -> Result<(), SchedulerError> {
+    /// How many files had changed.
+    pub(crate) async fn retrying_read_files(&mut self) -> Result<usize, SchedulerError> {
         match self.read_files().await {
             // The folder may be away for a moment, as when git replaces it; the DAGs stay as they are.
             Err(error @ SchedulerError::DagFolder { .. }) => {
                 tracing::error!(%error, "DAG files cannot be read");
-                Ok(())
+                self.sweep.watch_is_blind = true;
+                Ok(0)
             }
             Err(SchedulerError::Store(error)) if error.is_retryable() => {
                 self.pause_after(&error).await;
@@ -214,8 +201,9 @@ impl Driver {
         }
     }
 
-    /// Takes in what changed in the folder.
-    async fn read_files(&mut self) -> Result<(), SchedulerError> {
+    /// Takes in what changed in the folder, and says how much that was.
+    async fn read_files(&mut self) -> Result<usize, SchedulerError> {
+        let mut changed = 0;
         loop {
             let mut folder = std::mem::replace(&mut self.folder, DagFolder::new(std::path::PathBuf::new()));
             let (folder, changes) = match tokio::task::spawn_blocking(move || {
@@ -230,8 +218,9 @@ impl Driver {
             self.folder = folder;
             let changes = changes?;
             if changes.is_empty() {
-                return Ok(());
+                return Ok(changed);
             }
+            changed += changes.len();
             let now = self.now();
             let before = self.dags.ids();
             let arrivals = self.dags.apply(changes, self.paused_at_creation, &self.store, now).await?;
@@ -243,29 +232,33 @@ impl Driver {
             }
             let freed = self.dags.freed();
             if freed.is_empty() {
-                return Ok(());
+                return Ok(changed);
             }
             freed.iter().for_each(|path| self.folder.forget(path));
         }
     }
 
-    /// Somebody paused or unpaused DAGs.
-    pub(crate) async fn refresh_paused(&mut self) -> Result<(), SchedulerError> {
+    /// Somebody may have paused or unpaused DAGs; how many of those that are loaded.
+    pub(crate) async fn refresh_paused(&mut self) -> Result<usize, SchedulerError> {
+        let mut changed = 0;
         for dag in self.store.dags().await? {
-            self.set_paused(&dag.dag_id, dag.paused);
+            let other = self.set_paused(&dag.dag_id, dag.paused);
+            changed += usize::from(other && self.dags.newest(&dag.dag_id).is_some());
         }
-        Ok(())
+        Ok(changed)
     }
 
-    /// Somebody changed pools.
-    pub(crate) async fn refresh_pools(&mut self) -> Result<(), SchedulerError> {
+    /// Somebody may have changed pools; whether anybody has, as a number.
+    pub(crate) async fn refresh_pools(&mut self) -> Result<usize, SchedulerError> {
         let pools = self.store.pools().await?;
+        let changed = usize::from(pools != self.pools);
+        self.pools.clone_from(&pools);
         for pool in &pools {
             self.runs.admission.set_pool(&pool.name, i64::from(pool.slots), pool.include_deferred);
         }
         let names: Vec<_> = pools.into_iter().map(|pool| pool.name).collect();
         self.runs.admission.retain_pools(|name| names.iter().any(|n| n == name));
-        Ok(())
+        Ok(changed)
     }
 
     /// Waits a little longer each time, with jitter, so that many processes do not come back at once.

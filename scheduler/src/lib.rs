@@ -14,10 +14,13 @@ mod new_runs;
 mod outbox;
 mod restore;
 mod runs;
+mod sweep;
 mod turn;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 use windrose_core::catalog::Catalog;
@@ -40,6 +43,10 @@ pub struct Options {
     pub defaults: Defaults,
     /// How many attempts may hold a slot at once, over all pools.
     pub parallelism: usize,
+    /// How often it looks for what nobody told it of.
+    pub sweep_every: Duration,
+    /// Counts what was found that way: zero in a healthy system.
+    pub sweep_caught: Arc<AtomicU64>,
 }
 
 /// A scheduler that has loaded everything and is ready to run.

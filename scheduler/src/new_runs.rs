@@ -53,12 +53,13 @@ impl Driver {
         Ok(())
     }
 
-    /// A paused DAG gets no runs, starts none and dispatches nothing.
-    pub(crate) fn set_paused(&mut self, dag_id: &DagId, paused: bool) {
+    /// A paused DAG gets no runs, starts none and dispatches nothing. True if it was otherwise before.
+    pub(crate) fn set_paused(&mut self, dag_id: &DagId, paused: bool) -> bool {
         let changed = if paused { self.paused.insert(dag_id.clone()) } else { self.paused.remove(dag_id) };
         self.runs.places_changed |= changed;
         self.creation.set_paused(dag_id, paused);
         self.runs.admission.set_paused(dag_id, paused);
+        changed
     }
 
     fn active_runs(&self, dag_id: &DagId) -> u32 {
@@ -81,10 +82,17 @@ impl Driver {
 
     fn create_scheduled_run(&mut self, now: Timestamp, dag_id: &DagId, due: &DueRun) {
         let Some(version) = self.dags.newest(dag_id).cloned() else { return };
+        let run_id = due.run_id();
+        if self.existing.contains(&(dag_id.clone(), run_id.clone())) {
+            // As in Airflow: a run that somebody made by hand for this date takes its place.
+            tracing::info!(%dag_id, %run_id, "there is a run for this date already, so none is made");
+            self.creation.already_exists(dag_id, due);
+            return;
+        }
         let facts = RunFacts {
             key: self.next_run_key(now),
             dag_id: dag_id.clone(),
-            run_id: due.run_id(),
+            run_id,
             run_type: RunType::Scheduled,
             logical_date: due.logical_date,
             data_interval: due.data_interval,

@@ -49,12 +49,12 @@ pub(crate) struct Resuming {
 impl Driver {
     /// Decides on all of it and commits. Whatever happens, each message is decided on exactly once by what is committed:
     /// if rows turn out to have been changed by someone else, memory is thrown away and the same work is decided anew.
-    pub(crate) async fn turn(&mut self, work: Work) -> Result<(), SchedulerError> {
+    pub(crate) async fn turn(&mut self, mut work: Work) -> Result<(), SchedulerError> {
         loop {
             let answers = match self.decide(&work).await {
                 Ok(answers) => answers,
                 Err(error) => {
-                    self.start_over(&error).await?;
+                    self.start_over(&error, &mut work).await?;
                     continue;
                 }
             };
@@ -63,30 +63,46 @@ impl Driver {
                     self.publish(work, &answers);
                     return Ok(());
                 }
-                Err(error) => self.start_over(&error).await?,
+                Err(error) => self.start_over(&error, &mut work).await?,
             }
         }
     }
 
     /// Memory and database may differ now: load the rows again, once the database answers.
-    async fn start_over(&mut self, error: &StoreError) -> Result<(), SchedulerError> {
+    async fn start_over(&mut self, error: &StoreError, work: &mut Work) -> Result<(), SchedulerError> {
         tracing::warn!(%error, "deciding this batch anew from the database");
         let may_pass = matches!(error, StoreError::Stale { .. } | StoreError::RunExists { .. }) || error.is_retryable();
         if !may_pass {
             return Err(SchedulerError::Store(error.clone()));
         }
+        let learnt = match error {
+            StoreError::RunExists { dag_id, run_id } => self.existing.insert((dag_id.clone(), run_id.clone())),
+            _ => false,
+        };
         // One that comes again and again is not somebody else's change; it must not keep the processor busy.
-        self.failures = self.failures.saturating_add(1);
-        if self.failures > STALE_AT_ONCE {
-            self.pause_after(error).await;
+        if !learnt {
+            self.failures = self.failures.saturating_add(1);
+            if self.failures > STALE_AT_ONCE {
+                self.pause_after(error).await;
+            }
         }
         loop {
-            match self.restore().await {
+            match self.read_again(work).await {
                 Ok(()) => return Ok(()),
                 Err(SchedulerError::Store(error)) if error.is_retryable() => self.pause_after(&error).await,
                 Err(error) => return Err(error),
             }
         }
+    }
+
+    /// A commit whose answer was lost may have happened: then its commands are done.
+    async fn read_again(&mut self, work: &mut Work) -> Result<(), SchedulerError> {
+        self.restore().await?;
+        if !work.commands.is_empty() {
+            let pending = self.store.pending_commands().await?;
+            work.commands.retain(|command| pending.iter().any(|row| row.id == command.id));
+        }
+        Ok(())
     }
 
     async fn decide(&mut self, work: &Work) -> Result<Vec<Answer>, StoreError> {
@@ -148,6 +164,7 @@ impl Driver {
             match self.store.commit(&self.runs.outbox.batch).await {
                 Ok(()) => {
                     self.failures = 0;
+                    self.existing.clear();
                     return Ok(());
                 }
                 Err(error) if error.is_retryable() => self.pause_after(&error).await,
@@ -183,15 +200,17 @@ impl Driver {
         }
     }
 
-    /// Somebody outside the process changed something.
-    pub(crate) async fn woken(&mut self, topic: Topic, work: &mut Work) -> Result<(), SchedulerError> {
+    /// Somebody outside the process may have changed something; how much there is.
+    pub(crate) async fn woken(&mut self, topic: Topic, work: &mut Work) -> Result<usize, SchedulerError> {
         match topic {
-            Topic::Commands => work.commands = self.store.pending_commands().await?,
-            Topic::Dags => self.refresh_paused().await?,
-            Topic::Settings => self.refresh_pools().await?,
-            Topic::Runs => {}
+            Topic::Commands => {
+                work.commands = self.store.pending_commands().await?;
+                Ok(work.commands.len())
+            }
+            Topic::Dags => self.refresh_paused().await,
+            Topic::Settings => self.refresh_pools().await,
+            Topic::Runs => Ok(0),
         }
-        Ok(())
     }
 }
 

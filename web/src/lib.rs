@@ -1,16 +1,20 @@
-//! The web server: plain read-only pages of DAGs, runs, task instances and logs, and `/health`.
+//! The web server: plain read-only pages of DAGs, runs, task instances and logs, `/health` and `/metrics`.
 //!
 //! There is no sign-in yet, so whoever serves it binds to loopback only. Nothing here changes anything.
 
 mod error;
 mod health;
+mod metrics;
 mod pages;
 mod router;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use windrose_core::catalog::Catalog;
+use windrose_core::dag_file::Defaults;
 use windrose_core::time::Clock;
 use windrose_store::Store;
 use windrose_store::task_log::TaskLogs;
@@ -24,6 +28,12 @@ pub struct State {
     pub logs: TaskLogs,
     /// Where the time comes from.
     pub clock: Arc<dyn Clock>,
+    /// What DAG files are read with.
+    pub catalog: Arc<dyn Catalog>,
+    /// What a DAG has if its file says nothing.
+    pub defaults: Arc<Defaults>,
+    /// What the scheduler's sweep has caught.
+    pub sweep_caught: Arc<AtomicU64>,
 }
 
 /// Serves until it is told to stop.

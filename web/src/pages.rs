@@ -7,6 +7,7 @@ use axum::http::StatusCode;
 use axum::response::Html;
 use minijinja::{Environment, Value, context};
 use windrose_core::cause::Cause;
+use windrose_core::dag_file::{DagSource, TaskOrder};
 use windrose_core::ids::{DagId, RunId, TaskInstanceKey};
 use windrose_core::log_line::LogLevel;
 use windrose_core::run_state::RunState;
@@ -92,14 +93,18 @@ pub(crate) async fn dag(
     )
 }
 
-/// One run with its task instances.
+/// One run with its task instances, in the order of the file.
 pub(crate) async fn run(
     FromState(state): FromState<State>,
     Path((dag_id, run_id)): Path<(String, String)>,
 ) -> Result<Html<String>, PageError> {
     let run = find_run(&state, &dag_id, &run_id).await?;
-    let tasks: Vec<Value> =
-        state.store.tasks(run.facts.key).await?.iter().map(|task| task_value(task, state.clock.now())).collect();
+    let mut tasks = state.store.tasks(run.facts.key).await?;
+    if let Some(version) = state.store.dag_version(&run.facts.dag_id, &run.facts.dag_version).await? {
+        let source = DagSource { path: version.file.into(), text: version.source };
+        TaskOrder::of(&source, state.catalog.as_ref(), &state.defaults).sort(&mut tasks, |row| &row.key.task);
+    }
+    let tasks: Vec<Value> = tasks.iter().map(|task| task_value(task, state.clock.now())).collect();
     page("run.html", context! { run => run_value(&run, state.clock.now()), tasks, live => !run.state.is_final() })
 }
 

@@ -3,7 +3,7 @@
 use axum::Router;
 use axum::routing::get;
 
-use crate::{State, health, pages};
+use crate::{State, health, metrics, pages};
 
 /// The routes of the web server.
 pub(crate) fn router(state: State) -> Router {
@@ -13,6 +13,7 @@ pub(crate) fn router(state: State) -> Router {
         .route("/dags/{dag_id}/runs/{run_id}", get(pages::run))
         .route("/dags/{dag_id}/runs/{run_id}/tasks/{task_id}/{map_index}/tries/{try_number}", get(pages::log))
         .route("/health", get(health::health))
+        .route("/metrics", get(metrics::metrics))
         .fallback(pages::not_found)
         .with_state(state)
 }

@@ -2,10 +2,13 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use serde_json::{Map, Value};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use windrose_core::catalog::{Catalog, OperatorKind, ParameterProblem};
+use windrose_core::dag_file::Defaults;
 use windrose_core::ids::{RunKey, TaskInstanceKey};
 use windrose_core::run::RunFacts;
 use windrose_core::run_state::{RunState, RunType};
@@ -18,6 +21,26 @@ struct Noon;
 impl Clock for Noon {
     fn now(&self) -> Timestamp {
         Timestamp::from_micros(1_767_268_800_000_000)
+    }
+}
+
+struct OnlyEmpty;
+
+impl Catalog for OnlyEmpty {
+    fn kind(&self, operator: &str) -> Option<OperatorKind> {
+        (operator == "empty").then_some(OperatorKind::Empty)
+    }
+
+    fn names(&self) -> Vec<&'static str> {
+        vec!["empty"]
+    }
+
+    fn check(&self, _operator: &str, _params: &Map<String, Value>) -> Vec<ParameterProblem> {
+        Vec::new()
+    }
+
+    fn template_fields(&self, _operator: &str) -> &'static [&'static str] {
+        &[]
     }
 }
 
@@ -42,17 +65,35 @@ async fn site() -> Site {
     let stop = CancellationToken::new();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let state = windrose_web::State { store, logs: TaskLogs::new(folder.path().join("logs")), clock: Arc::new(Noon) };
+    let state = windrose_web::State {
+        store,
+        logs: TaskLogs::new(folder.path().join("logs")),
+        clock: Arc::new(Noon),
+        catalog: Arc::new(OnlyEmpty),
+        defaults: Arc::new(Defaults::default()),
+        sweep_caught: Arc::new(AtomicU64::new(7)),
+    };
     tokio::spawn(windrose_web::serve(listener, state, stop.clone()));
     Site { url: format!("http://{address}"), _folder: folder, _stop: stop.drop_guard() }
 }
+
+const SOURCE: &str = r#"
+description = "<script>alert(1)</script>"
+chain = ["load", "check", "archive"]
+[tasks.load]
+operator = "empty"
+[tasks.check]
+operator = "empty"
+[tasks.archive]
+operator = "empty"
+"#;
 
 async fn fill(store: &Store) {
     let dag = LoadedDag {
         dag_id: "etl".into(),
         file: "etl.toml".into(),
         hash: "v1".into(),
-        source: "description = \"<script>alert(1)</script>\"".into(),
+        source: SOURCE.into(),
         description: Some("<script>alert(1)</script>".into()),
         owner: None,
         tags: vec!["daily".into()],
@@ -73,7 +114,8 @@ async fn fill(store: &Store) {
         dag_version: "v1".into(),
         triggered_by: "test".into(),
     };
-    let tasks = vec![NewTask { key: TaskInstanceKey::unmapped(RunKey(1), "load".into()), max_tries: 0 }];
+    let task = |id: &str| NewTask { key: TaskInstanceKey::unmapped(RunKey(1), id.into()), max_tries: 0 };
+    let tasks = vec![task("archive"), task("check"), task("load"), task("a_task_of_another_version")];
     let run = NewRun { facts, state: RunState::Queued, created_at: Noon.now(), started_at: None, tasks };
     store.commit(&Batch { new_runs: vec![run], ..Batch::default() }).await.unwrap();
     let error =
@@ -133,4 +175,22 @@ async fn health_says_which_database_answers() {
     assert_eq!(status, 200);
     assert_eq!(body["status"], "healthy");
     assert!(body["database"]["location"].as_str().unwrap().ends_with("windrose.db"));
+}
+
+#[tokio::test]
+async fn a_run_shows_its_tasks_in_the_order_of_the_file() {
+    let (status, page) = site().await.get("/dags/etl/runs/manual__a%2Fb%3Fc").await;
+    assert_eq!(status, 200, "{page}");
+    let places: Vec<_> = ["load", "check", "archive", "a_task_of_another_version"]
+        .iter()
+        .map(|task| page.find(&format!("<td>{task}</td>")).unwrap_or_else(|| panic!("{task} is missing:\n{page}")))
+        .collect();
+    assert!(places.is_sorted(), "{places:?}\n{page}");
+}
+
+#[tokio::test]
+async fn metrics_tell_what_the_sweep_has_caught() {
+    let (status, text) = site().await.get("/metrics").await;
+    assert_eq!(status, 200);
+    assert!(text.lines().any(|line| line == "windrose_sweep_caught_total 7"), "{text}");
 }

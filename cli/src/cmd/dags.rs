@@ -57,7 +57,7 @@ impl Row for Shown {
         };
         vec![
             self.dag_id.clone(),
-            self.schedule.clone().unwrap_or_else(|| "by hand".into()),
+            self.schedule.clone().unwrap_or_else(|| "none".into()),
             state.into(),
             self.tags.join(", "),
             self.file.clone(),
@@ -124,7 +124,7 @@ async fn show(session: &Session, dag_id: &str) -> Result<()> {
         return output::object(&Shown::from(row));
     }
     outln!("{}  {}", row.dag_id, row.description.as_deref().unwrap_or_default());
-    outln!("schedule  {}", row.schedule.as_deref().unwrap_or("by hand"));
+    outln!("schedule  {}", row.schedule.as_deref().unwrap_or("none (started by hand or by other DAGs)"));
     outln!("file      {} (version {})", row.file, &row.version[..row.version.len().min(12)]);
     outln!("state     {}", if row.paused { "paused" } else { "on" });
     if let Some(version) = store.dag_version(&row.dag_id, &row.version).await? {

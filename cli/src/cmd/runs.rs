@@ -14,8 +14,7 @@ use windrose_scheduler::Command;
 use windrose_store::{Page, RunFilter, RunRow, Store, TaskRow};
 
 use crate::args::{RunArg, RunsCommand};
-use crate::cmd::commands::{self, Answer, PENDING};
-use crate::cmd::{Session, tasks};
+use crate::cmd::{Session, commands, tasks};
 use crate::output::{self, Row};
 
 /// How often a watched run is looked at.
@@ -82,7 +81,7 @@ pub(crate) async fn run(session: &Session, command: RunsCommand) -> Result<ExitC
         }
         RunsCommand::Show(run) => {
             let row = find(&store, &run).await?;
-            let tasks = store.tasks(row.facts.key).await?;
+            let tasks = tasks::in_file_order(session, &store, &row).await?;
             if session.json {
                 let tasks: Vec<_> = tasks.iter().map(tasks::Shown::from).collect();
                 output::object(&serde_json::json!({ "run": Shown::from(&row), "tasks": tasks }))?;
@@ -98,11 +97,17 @@ pub(crate) async fn run(session: &Session, command: RunsCommand) -> Result<ExitC
         }
         RunsCommand::Cancel(run) => {
             let row = find(&store, &run).await?;
-            let command = Command::Cancel { dag_id: row.facts.dag_id, run_id: row.facts.run_id.clone() };
-            match commands::give(&store, &command).await? {
-                Answer::Done => eprintln!("run '{}' is cancelled", row.facts.run_id),
-                Answer::Pending => eprintln!("{PENDING}"),
-            }
+            let command = Command::Cancel { dag_id: row.facts.dag_id.clone(), run_id: row.facts.run_id.clone() };
+            let answer = commands::give(&store, &command).await?;
+            return commands::tell(session, (&row.facts.dag_id, &row.facts.run_id), answer, |result| {
+                let stopped = commands::task_instances(result, "stopped");
+                let goes_on = if result.get("state") == Some(&RunState::Failed.as_str().into()) {
+                    ""
+                } else {
+                    "; it ends after its teardown tasks"
+                };
+                format!("run '{}' is cancelled: {stopped} stopped{goes_on}", row.facts.run_id)
+            });
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -151,7 +156,7 @@ pub(crate) async fn watch(session: &Session, store: &Store, dag_id: &str, run_id
             if session.json {
                 output::object(&Shown::from(&row))?;
             } else {
-                summary(&row, &tasks);
+                summary(&row, &tasks::in_file_order(session, store, &row).await?);
             }
             return Ok(if row.state == RunState::Success { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }

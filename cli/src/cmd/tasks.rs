@@ -5,13 +5,14 @@ use std::process::ExitCode;
 use anyhow::Result;
 use serde::Serialize;
 use windrose_core::cause::Cause;
+use windrose_core::dag_file::{DagSource, TaskOrder};
 use windrose_core::time::Timestamp;
+use windrose_operators::catalog::OperatorCatalog;
 use windrose_scheduler::Command;
-use windrose_store::TaskRow;
+use windrose_store::{RunRow, Store, TaskRow};
 
 use crate::args::{RunArg, TasksCommand};
-use crate::cmd::commands::{self, Answer, PENDING};
-use crate::cmd::{Session, runs, task_logs, task_test};
+use crate::cmd::{Session, commands, runs, task_logs, task_test};
 use crate::output::{self, Row};
 
 #[derive(Serialize)]
@@ -65,6 +66,17 @@ impl Row for Shown {
     }
 }
 
+/// The task instances of a run, in the order in which somebody wrote the tasks.
+pub(crate) async fn in_file_order(session: &Session, store: &Store, run: &RunRow) -> Result<Vec<TaskRow>> {
+    let mut tasks = store.tasks(run.facts.key).await?;
+    if let Some(version) = store.dag_version(&run.facts.dag_id, &run.facts.dag_version).await? {
+        let source = DagSource { path: version.file.into(), text: version.source };
+        let order = TaskOrder::of(&source, &OperatorCatalog, &session.config.dag_file_defaults()?);
+        order.sort(&mut tasks, |row| &row.key.task);
+    }
+    Ok(tasks)
+}
+
 pub(crate) fn print(rows: &[TaskRow], json: bool) -> Result<()> {
     output::list(&rows.iter().map(Shown::from).collect::<Vec<_>>(), json)
 }
@@ -74,7 +86,7 @@ pub(crate) async fn run(session: &Session, command: TasksCommand) -> Result<Exit
         TasksCommand::List(run) => {
             let store = session.store().await?;
             let row = runs::find(&store, &run).await?;
-            print(&store.tasks(row.facts.key).await?, session.json)?;
+            print(&in_file_order(session, &store, &row).await?, session.json)?;
             Ok(ExitCode::SUCCESS)
         }
         TasksCommand::Logs { dag_id, task_id, run_id, try_number, map_index, follow } => {
@@ -84,17 +96,17 @@ pub(crate) async fn run(session: &Session, command: TasksCommand) -> Result<Exit
         TasksCommand::Clear { dag_id, task_id, run_id, downstream } => {
             let store = session.store().await?;
             let row = runs::find(&store, &RunArg { dag_id, run_id }).await?;
+            let (dag_id, run_id) = (&row.facts.dag_id, &row.facts.run_id);
             let command = Command::Clear {
-                dag_id: row.facts.dag_id,
-                run_id: row.facts.run_id,
+                dag_id: dag_id.clone(),
+                run_id: run_id.clone(),
                 tasks: task_id.into_iter().map(Into::into).collect(),
                 downstream,
             };
-            match commands::give(&store, &command).await? {
-                Answer::Done => eprintln!("cleared"),
-                Answer::Pending => eprintln!("{PENDING}"),
-            }
-            Ok(ExitCode::SUCCESS)
+            let answer = commands::give(&store, &command).await?;
+            commands::tell(session, (dag_id, run_id), answer, |result| {
+                format!("{} of run '{run_id}' cleared, to run again", commands::task_instances(result, "cleared"))
+            })
         }
         TasksCommand::Test { file, task_id, logical_date, conf } => {
             task_test::run(session, &file, &task_id, logical_date, conf.as_deref()).await

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use windrose_core::ids::RunId;
 use windrose_core::run_state::RunType;
 use windrose_core::time::Timestamp;
@@ -12,9 +12,8 @@ use windrose_scheduler::Command;
 
 use crate::args::TriggerArgs;
 use crate::clock;
-use crate::cmd::commands::{self, Answer, PENDING};
+use crate::cmd::commands::{self, Answer};
 use crate::cmd::{Session, dags, runs};
-use crate::output;
 
 pub(crate) async fn run(session: &Session, args: TriggerArgs) -> Result<ExitCode> {
     let store = session.store().await?;
@@ -28,25 +27,18 @@ pub(crate) async fn run(session: &Session, args: TriggerArgs) -> Result<ExitCode
     };
     let command =
         Command::Trigger { dag_id: dag.dag_id.clone(), run_id: id.clone(), logical_date, conf, note: args.note };
-    let pending = matches!(commands::give(&store, &command).await?, Answer::Pending);
-    if args.wait && !pending {
+    let answer = commands::give(&store, &command).await?;
+    if args.wait && matches!(answer, Answer::Done(_)) {
         return runs::watch(session, &store, &args.dag_id, id.as_str()).await;
     }
-    if session.json {
-        output::object(&json!({ "dag_id": args.dag_id, "run_id": id, "pending": pending }))?;
-    } else {
+    if !session.json {
         outln!("{id}");
     }
-    if pending {
-        eprintln!("{PENDING}");
-        if args.wait {
-            return Ok(ExitCode::FAILURE);
-        }
-    }
+    let code = commands::tell(session, (&dag.dag_id, &id), answer, |_| String::new())?;
     if dag.paused {
         eprintln!("DAG '{}' is paused: the run waits until 'windrose dags unpause {}'", args.dag_id, args.dag_id);
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(code)
 }
 
 /// Parameters of a run.

@@ -4,6 +4,7 @@ mod port;
 
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -67,11 +68,14 @@ async fn keep_lock(mut lock: StandaloneLock, store: &Store, holder: &str) -> Sto
 
 async fn serve(config: &Config, store: Store, listener: Option<TcpListener>, stop: &CancellationToken) -> Result<()> {
     let clock = Arc::new(SystemClock);
+    let sweep_caught = Arc::new(AtomicU64::new(0));
     let options = Options {
         dags: config.dags.clone(),
         catalog: Arc::new(OperatorCatalog),
         defaults: config.dag_file_defaults()?,
         parallelism: config.scheduler.parallelism as usize,
+        sweep_every: Duration::from_secs(config.scheduler.sweep_seconds.get()),
+        sweep_caught: Arc::clone(&sweep_caught),
     };
     let (scheduler, handle) = Scheduler::load(store.clone(), clock, options).await?;
     let port = Arc::new(StandalonePort::new(handle, store.clone()));
@@ -84,8 +88,14 @@ async fn serve(config: &Config, store: Store, listener: Option<TcpListener>, sto
         None => None,
         Some(listener) => {
             let address = listener.local_addr().context("the web server's address cannot be found out")?;
-            let state =
-                windrose_web::State { store, logs: TaskLogs::new(config.log_folder()), clock: Arc::new(SystemClock) };
+            let state = windrose_web::State {
+                store,
+                logs: TaskLogs::new(config.log_folder()),
+                clock: Arc::new(SystemClock),
+                catalog: Arc::new(OperatorCatalog),
+                defaults: Arc::new(config.dag_file_defaults()?),
+                sweep_caught,
+            };
             tokio::spawn(windrose_web::serve(listener, state, stop.clone()));
             Some(address)
         }

@@ -36,8 +36,8 @@ pub(crate) fn run_pipeline(lab: &Lab, workspace: &Workspace) -> Standalone {
     let server = workspace.standalone();
     reaches(workspace, "sensor_key", "up_for_reschedule");
     let run = workspace.json(&["runs", "show", "data_pipeline"]);
-    let Some(micros) = run["run"]["logical_date"].as_i64() else { panic!("the run has no logical date: {run}") };
-    let day = Timestamp::from_micros(micros).to_utc().format("year=%Y/month=%m/day=%d");
+    let logical_date: Timestamp = serde_json::from_value(run["run"]["logical_date"].clone()).expect("a logical date");
+    let day = logical_date.to_utc().format("year=%Y/month=%m/day=%d");
     upload_products(lab, &format!("products/{day}/products_"));
     for task in FIRST_TO_LAST {
         reaches(workspace, task, "success");

@@ -30,6 +30,7 @@ mod sensor_fields;
 mod setup_teardown;
 mod suggest;
 mod task_fields;
+mod task_order;
 mod template_check;
 mod values;
 
@@ -50,6 +51,7 @@ pub use canonical::content_hash;
 pub use diagnostics::{Diagnostic, Diagnostics, Severity};
 pub use duration::{MAX_DURATION, parse_duration};
 pub use lint::lint;
+pub use task_order::TaskOrder;
 
 /// The longest file, in bytes.
 pub const MAX_BYTES: usize = 1 << 20;
