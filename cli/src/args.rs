@@ -79,6 +79,9 @@ pub(crate) struct StandaloneArgs {
     /// Serve no web page.
     #[arg(long)]
     pub no_web: bool,
+    /// Stop when standard input ends, as it does when whoever holds its other end is gone, however that came about.
+    #[arg(long)]
+    pub exit_with_stdin: bool,
 }
 
 /// Options of the demo.

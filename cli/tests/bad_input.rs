@@ -174,6 +174,41 @@ fn a_folder_or_a_database_that_is_not_there_is_named() {
 }
 
 #[test]
+fn a_folder_of_dags_that_is_none_is_named() {
+    let workspace = workspace();
+    let file = workspace.path().join("a_file");
+    std::fs::write(&file, "").unwrap();
+    let link = workspace.path().join("a_link");
+    std::os::unix::fs::symlink(workspace.path().join("nothing"), &link).unwrap();
+    for (path, why) in [(&file, "Not a directory"), (&link, "No such file or directory")] {
+        let path = path.to_str().unwrap();
+        let said = workspace.refused(&["standalone", "--no-web", "--dags", path]);
+        says(&said, &[path, why, "name another one"]);
+    }
+    let said = workspace.refused(&["dags", "check", link.to_str().unwrap()]);
+    says(&said, &["there is no file or folder", "a_link"]);
+}
+
+#[test]
+fn a_link_to_a_dag_file_that_is_not_there_is_an_error_of_that_file_only() {
+    let workspace = workspace();
+    workspace.write_dag("good.toml", GOOD);
+    let link = workspace.path().join("dags/broken.toml");
+    std::os::unix::fs::symlink("nothing.toml", &link).unwrap();
+    says(&workspace.refused(&["dags", "check"]), &["dags/broken.toml", "links to a file that is not there"]);
+    let _standalone = workspace.standalone();
+    workspace.ok(&["dags", "trigger", "good", "--wait"]);
+    let errors = String::from_utf8(workspace.run(&["dags", "list"]).stderr).unwrap();
+    says(&errors, &["broken.toml has errors", "links to a file that is not there"]);
+
+    std::fs::remove_file(&link).unwrap();
+    wait_until("the error to be gone", || {
+        let said = String::from_utf8(workspace.run(&["dags", "list"]).stderr).unwrap();
+        if said.is_empty() { Ok(()) } else { Err(said) }
+    });
+}
+
+#[test]
 fn a_full_disk_makes_everything_wait_until_there_is_space() {
     let workspace = workspace();
     let disk = workspace.path().join("disk");
@@ -182,23 +217,50 @@ fn a_full_disk_makes_everything_wait_until_there_is_space() {
     assert!(mount.is_ok_and(|m| m.status.success()), "this test mounts a small disk: run it as root");
     let _mounted = Mounted(disk.clone());
     workspace.write_dag("good.toml", GOOD);
+    let go = workspace.path().join("go");
+    let task = |n: u32| {
+        let command = format!("until [ -e {} ]; do sleep 0.05; done", go.display());
+        format!("[tasks.w{n}]\noperator = \"bash\"\nbash_command = \"{command}\"\n")
+    };
+    workspace.write_dag("waits.toml", &(0..8).map(task).collect::<String>());
     let data = disk.to_str().unwrap();
     let command = workspace.command(&["standalone", "--no-web", "--data", data]);
     let _standalone = workspace.standalone_from(command);
     wait_until("the DAG", || {
         workspace.json(&["dags", "list", "--data", data])[0]["dag_id"].as_str().map(|_| ()).ok_or("none".into())
     });
+    let waiting = workspace.run(&["dags", "trigger", "waits", "--data", data, "--run-id", "r"]);
+    assert!(waiting.status.success(), "{}", String::from_utf8_lossy(&waiting.stderr));
+    wait_until("its tasks to run", || {
+        let shown = workspace.json(&["tasks", "list", "waits", "r", "--data", data]);
+        let running = shown.as_array().unwrap().iter().filter(|task| task["state"] == "running").count();
+        if running == 8 { Ok(()) } else { Err(shown.to_string()) }
+    });
     let filler = disk.join("filler");
     // Fails when the disk is full, as it shall.
     let _ = std::fs::write(&filler, vec![0_u8; 8 << 20]);
-    let mut trigger = workspace.command(&["dags", "trigger", "good", "--data", data, "--run-id", "r"]);
-    let said = String::from_utf8(trigger.output().unwrap().stderr).unwrap();
-    if !said.is_empty() {
-        says(&said, &["disk of the metadata database is full", "Free some space"]);
-    }
+    let mut count = 0;
+    let said = wait_until("a command that finds no space", || {
+        // Pages that SQLite already has are still used up.
+        count += 1;
+        let run = format!("r{count}");
+        let output = workspace.run(&["dags", "trigger", "good", "--data", data, "--run-id", &run]);
+        let said = String::from_utf8(output.stderr).unwrap();
+        if output.status.code() == Some(1) { Ok(said) } else { Err(format!("{:?} {said}", output.status)) }
+    });
+    says(&said, &["disk of the metadata database is full", "Free some space"]);
+    // What the server cannot write it keeps, and says so while it waits: no restart is needed.
+    std::fs::write(&go, "").unwrap();
+    let log = wait_until("the server to wait", || {
+        let log = workspace.log();
+        if log.contains("waiting for the metadata database") { Ok(log) } else { Err(log) }
+    });
+    says(&log, &["disk of the metadata database is full", "Free some space"]);
     std::fs::remove_file(&filler).unwrap();
     let again = workspace.run(&["dags", "trigger", "good", "--data", data, "--run-id", "after", "--wait"]);
     assert!(again.status.success(), "{}\n{}", String::from_utf8_lossy(&again.stderr), workspace.log());
+    let ended = workspace.run(&["runs", "watch", "waits", "r", "--data", data]);
+    assert!(ended.status.success(), "{}\n{}", String::from_utf8_lossy(&ended.stdout), workspace.log());
 }
 
 struct Mounted(std::path::PathBuf);

@@ -2,10 +2,10 @@
 
 #![allow(clippy::expect_used, reason = "helpers of tests")]
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Lines};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -34,14 +34,16 @@ fn nothing_is_left(temporary: &TempDir) {
     let name = temporary.path().to_str().expect("a name");
     wait_until("everything to be gone", || {
         let files = std::fs::read_dir(temporary.path()).map_err(|error| error.to_string())?.count();
-        let processes: Vec<_> = std::fs::read_dir("/proc")
-            .map_err(|error| error.to_string())?
-            .filter_map(|entry| std::fs::read(entry.ok()?.path().join("cmdline")).ok())
-            .map(|line| String::from_utf8_lossy(&line).replace('\0', " "))
-            .filter(|line| line.contains(name))
-            .collect();
+        let processes = processes_of(name);
         if files == 0 && processes.is_empty() { Ok(()) } else { Err(format!("{files} files, {processes:?}")) }
     });
+}
+
+/// The command lines that name the folder.
+fn processes_of(folder: &str) -> Vec<String> {
+    let all = std::fs::read_dir("/proc").expect("a list of processes");
+    let lines = all.filter_map(|entry| std::fs::read(entry.ok()?.path().join("cmdline")).ok());
+    lines.map(|line| String::from_utf8_lossy(&line).replace('\0', " ")).filter(|line| line.contains(folder)).collect()
 }
 
 #[test]
@@ -59,13 +61,33 @@ fn the_demo_moves_and_checks_every_row_and_leaves_nothing_behind() {
     nothing_is_left(&temporary);
 }
 
+/// All its parts run; the rest of what it says is still to come.
+fn demo_that_is_up(temporary: &TempDir) -> (Child, Lines<BufReader<ChildStdout>>) {
+    let mut demo = start_demo(temporary, &[]);
+    let mut lines = BufReader::new(demo.stdout.take().expect("its output")).lines();
+    let up = lines.by_ref().map_while(Result::ok).any(|line| line.contains("windrose is up"));
+    assert!(up, "the demo started its parts");
+    (demo, lines)
+}
+
+#[test]
+fn a_demo_that_is_killed_takes_its_parts_with_it() {
+    let temporary = folder_for_everybody();
+    let name = temporary.path().to_str().expect("a name");
+    let (mut demo, _lines) = demo_that_is_up(&temporary);
+    assert!(processes_of(name).iter().any(|line| line.contains("standalone")), "the parts name the folder");
+    demo.kill().expect("a living process");
+    let _ = demo.wait();
+    wait_until("the parts to end", || {
+        let left = processes_of(name);
+        if left.is_empty() { Ok(()) } else { Err(format!("{left:#?}")) }
+    });
+}
+
 #[test]
 fn a_demo_that_is_interrupted_says_so_and_leaves_nothing_behind() {
     let temporary = folder_for_everybody();
-    let mut demo = start_demo(&temporary, &[]);
-    let mut lines = BufReader::new(demo.stdout.take().expect("its output")).lines();
-    let waits = lines.by_ref().map_while(Result::ok).any(|line| line.contains("windrose is up"));
-    assert!(waits, "the demo started its parts");
+    let (mut demo, lines) = demo_that_is_up(&temporary);
     kill(Pid::from_raw(i32::try_from(demo.id()).expect("a process id")), Signal::SIGINT).expect("a living process");
     lines.for_each(drop);
     assert_eq!(demo.wait().expect("its end").code(), Some(1));

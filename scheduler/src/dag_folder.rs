@@ -3,6 +3,7 @@
 //! An unchanged file costs a stat. A file counts as changed when its time or its length does.
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -45,6 +46,9 @@ pub struct DagFolder {
 }
 
 type Stamp = (SystemTime, u64);
+
+/// That of a link which leads nowhere.
+const NOWHERE: Stamp = (SystemTime::UNIX_EPOCH, 0);
 
 impl DagFolder {
     /// Nothing is read yet.
@@ -96,24 +100,38 @@ fn list(root: &Path, below: &Path, depth: usize, found: &mut BTreeMap<PathBuf, S
         }
         let path = below.join(&name);
         // Follows links, so that a mounted or linked folder works; MAX_DEPTH ends a loop of links.
-        let Ok(facts) = std::fs::metadata(entry.path()) else { continue };
+        let Ok(facts) = std::fs::metadata(entry.path()) else {
+            if is_dag_file(&path) && entry.file_type().is_ok_and(|kind| kind.is_symlink()) {
+                found.insert(path, NOWHERE);
+            }
+            continue;
+        };
         if facts.is_dir() && depth < MAX_DEPTH {
             // A folder that cannot be listed hides its own files only.
             if let Err(error) = list(root, &path, depth + 1, found) {
                 tracing::warn!(folder = %path.display(), %error, "cannot list this folder of DAG files");
             }
-        } else if facts.is_file() && path.extension().is_some_and(|ext| ext == "toml") && name != "windrose.toml" {
+        } else if facts.is_file() && is_dag_file(&path) {
             found.insert(path, (facts.modified().unwrap_or(SystemTime::UNIX_EPOCH), facts.len()));
         }
     }
     Ok(())
 }
 
+fn is_dag_file(path: &Path) -> bool {
+    path.extension().is_some_and(|ext| ext == "toml") && path.file_name().is_some_and(|name| name != "windrose.toml")
+}
+
 fn read(path: &Path, length: u64) -> Result<String, String> {
     if length > MAX_FILE_BYTES {
         return Err(format!("the file has {length} bytes; a DAG file may have {MAX_FILE_BYTES} at most"));
     }
-    let bytes = std::fs::read(path).map_err(|e| format!("the file cannot be read: {e}"))?;
+    let bytes = std::fs::read(path).map_err(|error| {
+        if error.kind() == ErrorKind::NotFound && path.is_symlink() {
+            return "it links to a file that is not there; mend the link or remove it".to_owned();
+        }
+        format!("the file cannot be read: {error}")
+    })?;
     String::from_utf8(bytes).map_err(|_| "the file is not UTF-8 text".to_owned())
 }
 

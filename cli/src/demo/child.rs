@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use tokio::io::BufReader;
-use tokio::process::{Child, ChildStdout, Command};
+use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
 /// How long a part may take to clean up after itself.
 const GRACE: Duration = Duration::from_secs(20);
@@ -17,6 +17,8 @@ const GRACE: Duration = Duration::from_secs(20);
 pub(super) struct Part {
     name: &'static str,
     child: Child,
+    /// Ends with this process, even if it is killed. Kept apart, since waiting for the child would close it.
+    _stdin: Option<ChildStdin>,
 }
 
 impl Part {
@@ -24,14 +26,15 @@ impl Part {
     pub(super) fn start(name: &'static str, command: &mut Command) -> Result<(Self, BufReader<ChildStdout>)> {
         let program = command.as_std().get_program().to_string_lossy().into_owned();
         let mut child = command
-            .stdin(Stdio::null())
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .process_group(0)
             .kill_on_drop(true)
             .spawn()
             .with_context(|| format!("{name} cannot be started from {program}; run the demo in Windrose's folder"))?;
         let output = child.stdout.take().with_context(|| format!("the output of {name} cannot be read"))?;
-        Ok((Self { name, child }, BufReader::new(output)))
+        let _stdin = child.stdin.take();
+        Ok((Self { name, child, _stdin }, BufReader::new(output)))
     }
 
     /// Waits until it ends by itself.

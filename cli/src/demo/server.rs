@@ -34,7 +34,7 @@ impl Server {
         command
             .arg("--config")
             .arg(folder.configuration())
-            .arg("standalone")
+            .args(["standalone", "--exit-with-stdin"])
             // The credentials of the machine, as an instance's role would give them: with them the secrets are read.
             .env("AWS_ACCESS_KEY_ID", &lab.access_key_id)
             .env("AWS_SECRET_ACCESS_KEY", &lab.secret_access_key)

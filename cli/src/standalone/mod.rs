@@ -43,7 +43,7 @@ pub(crate) async fn run(mut config: Config, args: StandaloneArgs) -> Result<Exit
     let lock = store.lock_standalone(&holder).await?;
     let stop = CancellationToken::new();
     let outcome = tokio::select! {
-        outcome = serve(&config, store.clone(), listener, &stop) => outcome,
+        outcome = serve(&config, store.clone(), listener, &stop, asked_to_stop(args.exit_with_stdin)) => outcome,
         error = keep_lock(lock, &store, &holder) => Err(error.into()),
     };
     stop.cancel();
@@ -66,7 +66,29 @@ async fn keep_lock(mut lock: StandaloneLock, store: &Store, holder: &str) -> Sto
     }
 }
 
-async fn serve(config: &Config, store: Store, listener: Option<TcpListener>, stop: &CancellationToken) -> Result<()> {
+/// Waits for a signal or, if that counts, for the end of standard input.
+async fn asked_to_stop(with_stdin: bool) {
+    let input_ends = async {
+        if !with_stdin {
+            std::future::pending::<()>().await;
+        }
+        // One that cannot be read has ended too.
+        let read = || std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink());
+        let _ = tokio::task::spawn_blocking(read).await;
+    };
+    tokio::select! {
+        () = signals::first_of([SignalKind::interrupt(), SignalKind::terminate()]) => {}
+        () = input_ends => {}
+    }
+}
+
+async fn serve(
+    config: &Config,
+    store: Store,
+    listener: Option<TcpListener>,
+    stop: &CancellationToken,
+    asked_to_stop: impl Future<Output = ()>,
+) -> Result<()> {
     let clock = Arc::new(SystemClock);
     let sweep_caught = Arc::new(AtomicU64::new(0));
     let options = Options {
@@ -105,7 +127,7 @@ async fn serve(config: &Config, store: Store, listener: Option<TcpListener>, sto
         None => println!("windrose is ready: (no web page)"),
     }
     let ended = tokio::select! {
-        () = signals::first_of([SignalKind::interrupt(), SignalKind::terminate()]) => None,
+        () = asked_to_stop => None,
         ended = &mut scheduling => Some(ended),
     };
     tracing::info!("stopping: processes of running tasks are ended, remote work goes on");
