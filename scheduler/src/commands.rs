@@ -238,7 +238,7 @@ impl Driver {
         if !self.runs.live.contains_key(&run) {
             self.revive(now, run).await?;
         }
-        let clears = |live: &Live| live.machine.tasks().iter().map(|task| task.generation).sum::<u32>();
+        let clears = |live: &Live| live.machine.tasks().iter().map(|task| task.columns.generation).sum::<u32>();
         let before = self.runs.live.get(&run).map_or(0, clears);
         let event = Event::Clear { selection, by: who.to_owned() };
         self.runs.feed(now, run, event).map_err(|refused| Failed::Refused(refused.to_string()))?;
