@@ -162,7 +162,11 @@ fn pool_options(dialect: Dialect, role: Role, size: u32) -> AnyPoolOptions {
             Box::pin(async move { sqlx::raw_sql(setup).execute(connection).await.map(|_| ()) })
         });
     match dialect {
-        Dialect::Sqlite => options.max_lifetime(None).idle_timeout(None),
+        // On a full disk SQLite itself rolls back, and the connection would count as in a transaction for ever.
+        Dialect::Sqlite => options.max_lifetime(None).idle_timeout(None).before_acquire(|connection, _| {
+            let free = !sqlx::Connection::is_in_transaction(connection);
+            Box::pin(async move { Ok(free) })
+        }),
         Dialect::Postgres => options.before_acquire(|connection, meta| {
             Box::pin(async move {
                 if meta.idle_for < TRUSTED_IDLE {
