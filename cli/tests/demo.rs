@@ -61,6 +61,11 @@ fn the_demo_moves_and_checks_every_row_and_leaves_nothing_behind() {
     nothing_is_left(&temporary);
 }
 
+/// As Ctrl-C does.
+fn interrupt(demo: &Child) {
+    kill(Pid::from_raw(i32::try_from(demo.id()).expect("a process id")), Signal::SIGINT).expect("a living process");
+}
+
 /// All its parts run; the rest of what it says is still to come.
 fn demo_that_is_up(temporary: &TempDir) -> (Child, Lines<BufReader<ChildStdout>>) {
     let mut demo = start_demo(temporary, &[]);
@@ -88,9 +93,22 @@ fn a_demo_that_is_killed_takes_its_parts_with_it() {
 fn a_demo_that_is_interrupted_says_so_and_leaves_nothing_behind() {
     let temporary = folder_for_everybody();
     let (mut demo, lines) = demo_that_is_up(&temporary);
-    kill(Pid::from_raw(i32::try_from(demo.id()).expect("a process id")), Signal::SIGINT).expect("a living process");
+    interrupt(&demo);
     lines.for_each(drop);
     assert_eq!(demo.wait().expect("its end").code(), Some(1));
+    nothing_is_left(&temporary);
+}
+
+#[test]
+fn a_demo_that_has_shown_all_stays_up_until_it_is_interrupted_and_then_succeeds() {
+    let temporary = folder_for_everybody();
+    let (mut demo, mut lines) = demo_that_is_up(&temporary);
+    let done = lines.by_ref().map_while(Result::ok).any(|line| line.contains("until Ctrl-C"));
+    assert!(done, "the data arrived");
+    assert_eq!(demo.try_wait().expect("its state"), None, "it stays up");
+    interrupt(&demo);
+    lines.for_each(drop);
+    assert_eq!(demo.wait().expect("its end").code(), Some(0));
     nothing_is_left(&temporary);
 }
 

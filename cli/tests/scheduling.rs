@@ -200,3 +200,85 @@ fn a_logical_date_that_is_taken_is_refused_by_hand_and_left_out_by_the_schedule(
     assert_eq!(of_date[0]["run_id"], "mine");
     assert!(runs.as_array().unwrap().iter().all(|run| run["run_id"] != scheduled), "{runs:#}");
 }
+
+/// A bash task that notes its beginning and its end, and waits for the file `go`.
+fn until_go(workspace: &mut Workspace) -> (std::path::PathBuf, String) {
+    let go = workspace.path().join("go");
+    workspace.set_env("LEDGER", workspace.path().join("ledger").to_str().unwrap());
+    let command =
+        format!("until [ -e {} ]; do sleep 0.02; done; echo \"$AIRFLOW_CTX_DAG_RUN_ID b\" >> $LEDGER", go.display());
+    (go, command)
+}
+
+#[test]
+fn wait_for_downstream_waits_for_what_follows_in_the_run_before_also_over_a_kill() {
+    let mut workspace = workspace();
+    let (go, slow) = until_go(&mut workspace);
+    for (name, field) in [("downstream.toml", "wait_for_downstream"), ("past.toml", "depends_on_past")] {
+        let text = format!(
+            "chain = [\"a\", \"b\"]\n[tasks.a]\noperator = \"bash\"\n{field} = true\n\
+             bash_command = 'echo \"$AIRFLOW_CTX_DAG_RUN_ID a\" >> $LEDGER'\n\
+             [tasks.b]\noperator = \"bash\"\nbash_command = '{slow}'\n"
+        );
+        workspace.write_dag(name, &text);
+    }
+    let trigger = |dag: &str, run: &str, date: &str| {
+        workspace.ok(&["dags", "trigger", dag, "--run-id", run, "--logical-date", date]);
+    };
+    let standalone = workspace.standalone();
+    for dag in ["downstream", "past"] {
+        trigger(dag, &format!("{dag}_one"), "2026-01-01T00:00:00Z");
+        let _ = workspace.task_in(dag, &format!("{dag}_one"), "b", "running");
+    }
+    trigger("downstream", "downstream_two", "2026-01-02T00:00:00Z");
+    trigger("past", "past_two", "2026-01-02T00:00:00Z");
+    // It looks at its own past only, so it runs; by then the other one has been decided on.
+    let _ = workspace.task_in("past", "past_two", "a", "success");
+    let state = || workspace.find_run("downstream", "downstream_two").unwrap().task("a")["state"].clone();
+    assert_eq!(state(), "none");
+    standalone.kill();
+
+    let _standalone = workspace.standalone();
+    let _ = workspace.task_in("downstream", "downstream_one", "b", "running");
+    assert_eq!(state(), "none");
+    std::fs::write(go, "").unwrap();
+    for run in ["downstream_one", "downstream_two"] {
+        assert_eq!(workspace.run_to_end("downstream", run).state(), "success");
+    }
+    let ledger = std::fs::read_to_string(workspace.path().join("ledger")).unwrap();
+    let place = |line: &str| ledger.lines().position(|found| found == line).unwrap_or_else(|| panic!("{ledger}"));
+    assert!(place("downstream_one b") < place("downstream_two a"), "{ledger}");
+    assert!(place("past_two a") < place("past_one b"), "{ledger}");
+}
+
+#[test]
+fn as_many_runs_as_max_active_runs_go_on_at_once_and_the_next_one_takes_a_free_place() {
+    let workspace = workspace();
+    let folder = workspace.path().to_str().unwrap().to_owned();
+    workspace.write_dag(
+        "two.toml",
+        &format!(
+            "max_active_runs = 2\n[tasks.t]\noperator = \"bash\"\n\
+             bash_command = \"until [ -e {folder}/go_{{{{ run_id }}}} ]; do sleep 0.02; done\"\n"
+        ),
+    );
+    let _standalone = workspace.standalone();
+    for run in ["one", "two"] {
+        workspace.ok(&["dags", "trigger", "two", "--run-id", run]);
+        let _ = workspace.task_in("two", run, "t", "running");
+    }
+    workspace.ok(&["dags", "trigger", "two", "--run-id", "three"]);
+    workspace.ok(&["dags", "trigger", "two", "--run-id", "four"]);
+    let state = |run: &str| workspace.find_run("two", run).unwrap().state().to_owned();
+    assert_eq!([state("three"), state("four")], ["queued", "queued"]);
+    std::fs::write(format!("{folder}/go_two"), "").unwrap();
+    assert_eq!(workspace.run_to_end("two", "two").state(), "success");
+    let _ = workspace.task_in("two", "three", "t", "running");
+    assert_eq!([state("one"), state("four")], ["running", "queued"], "the oldest takes the place");
+    workspace.ok(&["runs", "cancel", "two", "one"]);
+    let _ = workspace.task_in("two", "four", "t", "running");
+    for run in ["three", "four"] {
+        std::fs::write(format!("{folder}/go_{run}"), "").unwrap();
+        assert_eq!(workspace.run_to_end("two", run).state(), "success");
+    }
+}

@@ -57,7 +57,7 @@ pub(crate) async fn run(args: DemoArgs) -> Result<ExitCode> {
     } else if !args.exit {
         println!("it stays up until Ctrl-C");
         tokio::select! {
-            () = &mut interrupted => {}
+            () = &mut interrupted => println!("\nstopping the server and the lab"),
             () = parts.one_ended() => eprintln!("windrose: the lab or the server of the demo has ended by itself"),
         }
     }
@@ -93,6 +93,7 @@ impl Parts {
 }
 
 async fn demonstrate(args: &DemoArgs, folder: &DemoFolder, parts: &mut Parts) -> Result<()> {
+    println!("starting the lab");
     let lab = parts.lab.insert(Lab::start(&args.lab, folder)?).ready().await?;
     println!("the lab is up: an offline AWS at {}", lab.aws_endpoint_url);
     let aws = LabAws::new(&lab)?;
@@ -108,6 +109,7 @@ async fn demonstrate(args: &DemoArgs, folder: &DemoFolder, parts: &mut Parts) ->
     follow.finish();
     all_green(&run, &tasks)?;
     let results = check::check(args.rows, &aws, &owner).await?;
+    println!();
     output::list(&results, false)?;
     if results.iter().any(|one| !one.right) {
         bail!("the data is not what it has to be; see the table above");
