@@ -35,6 +35,11 @@ pub trait Sensor: Send + Sync {
     fn deferrable(&self) -> bool {
         false
     }
+
+    /// What it waits for, and what to check if that never comes: for the message of a timeout.
+    fn awaited(&self) -> Option<String> {
+        None
+    }
 }
 
 /// Waits for the condition in the mode of the task's settings. The first look is immediate.
@@ -67,7 +72,9 @@ pub async fn run_sensor(sensor: &dyn Sensor, ctx: &TaskContext) -> Result<Done, 
         match wait.step(result) {
             SensorStep::Succeed => return Ok(Done::default()),
             SensorStep::Skip(reason) => return Err(skipped(ctx, reason, looked, &wait)),
-            SensorStep::Fail { reason, retry } => return Err(failed(ctx, reason, retry, looked, &wait)),
+            SensorStep::Fail { reason, retry } => {
+                return Err(failed(sensor, ctx, reason, retry, looked, &wait));
+            }
             SensorStep::Sleep(pause) => {
                 report_silenced(ctx, looked.as_ref());
                 wait.defer().await?;
@@ -171,6 +178,7 @@ fn skipped(ctx: &TaskContext, reason: SkipReason, looked: Option<TaskError>, wai
 }
 
 fn failed(
+    sensor: &dyn Sensor,
     ctx: &TaskContext,
     reason: FailReason,
     retry: bool,
@@ -182,7 +190,10 @@ fn failed(
         _ => {
             ctx.error(timed_out(wait));
             let cause = Cause::Timeout {
-                what: "sensor timeout".to_owned(),
+                what: sensor.awaited().map_or_else(
+                    || "sensor timeout".to_owned(),
+                    |awaited| format!("sensor timeout (waiting for {awaited})"),
+                ),
                 limit_seconds: wait.settings.timeout.as_secs_f64(),
                 ran_seconds: wait.elapsed().as_secs_f64(),
             };

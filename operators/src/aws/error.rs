@@ -8,6 +8,7 @@ use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use windrose_core::cause::Cause;
 
+use super::no_credentials::{NO_CREDENTIALS, none_found};
 use crate::error::TaskError;
 
 /// A call that failed.
@@ -69,12 +70,10 @@ impl AwsError {
             if let Some(inner) = link.downcast_ref::<Self>() {
                 return inner.clone();
             }
-            if let Some(CredentialsError::CredentialsNotLoaded(_)) = link.downcast_ref::<CredentialsError>() {
-                self.code = "NoCredentials".to_owned();
-                self.message = "Unable to locate credentials: none in the connection, and none in the SDK's default \
-                                chain (environment, shared profile, web identity token, container, instance metadata). \
-                                Put keys or role_arn into the connection, or give the worker's host a role."
-                    .to_owned();
+            if link.downcast_ref::<CredentialsError>().is_some_and(none_found) {
+                // The session, which knows the connection, says more.
+                self.code = NO_CREDENTIALS.to_owned();
+                self.message = "Unable to locate credentials.".to_owned();
                 return self;
             }
         }
@@ -165,7 +164,8 @@ fn code_of_status(status: u16) -> String {
     }
 }
 
-fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+/// An error, its source, that one's source, and so on.
+pub(super) fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     std::iter::successors(Some(error), |e: &&'a (dyn Error + 'static)| (*e).source())
 }
 

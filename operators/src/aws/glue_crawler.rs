@@ -199,7 +199,14 @@ impl RemoteJob for GlueCrawler {
 
 impl GlueCrawler {
     async fn create(&self, ctx: &TaskContext, session: &AwsSession, glue: &Client) -> Result<(), TaskError> {
-        check_keys(&self.p.config, &KNOWN_KEYS, &["Name", "Role", "Targets"]).map_err(TaskError::failed)?;
+        check_keys(&self.p.config, &KNOWN_KEYS, &["Name", "Role", "Targets"]).map_err(|error| {
+            TaskError::failed(format!(
+                "There is no Glue crawler '{}' in {}, and it cannot be created from this config. {error} Correct Name or \
+                 region_name, or give Role and Targets.",
+                self.name,
+                session.region_or_default()
+            ))
+        })?;
         ctx.info(format!("Creating crawler: {}", self.name));
         let call = glue.create_crawler().name(&self.name).customize().mutate_request(with_body(&self.p.config));
         call.send().await.map_err(|e| session.error("glue", "CreateCrawler", &e))?;

@@ -48,7 +48,8 @@ impl Sensor for GlueCrawlerSensor {
             let found = describe(&session, &glue, &self.crawler).await?;
             found.ok_or_else(|| {
                 TaskError::failed(format!(
-                    "There is no Glue crawler '{}' in {} (EntityNotFoundException).",
+                    "There is no Glue crawler '{}' in {} (EntityNotFoundException). Correct crawler_name or region_name, \
+                     or create it with a glue_crawler task.",
                     self.crawler,
                     session.region_or_default()
                 ))
@@ -60,12 +61,19 @@ impl Sensor for GlueCrawlerSensor {
             return Ok(Poke::NotYet);
         }
         let Some(crawl) = look().await?.last_crawl else {
-            return Err(TaskError::failed(format!("The Glue crawler '{}' has never run.", self.crawler)));
+            return Err(TaskError::failed(format!(
+                "The Glue crawler '{}' has never run. Start it before this sensor, for instance with a glue_crawler task.",
+                self.crawler
+            )));
         };
         ctx.info(format!("Status: {}", crawl.status));
         if crawl.status == "SUCCEEDED" {
             return Ok(Poke::Done(None));
         }
         Err(crawl.failure(&session, &self.crawler))
+    }
+
+    fn awaited(&self) -> Option<String> {
+        Some(format!("the crawl of '{}'", self.crawler))
     }
 }

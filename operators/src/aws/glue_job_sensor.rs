@@ -98,6 +98,10 @@ impl Sensor for GlueJobSensor {
     fn deferrable(&self) -> bool {
         self.p.deferrable
     }
+
+    fn awaited(&self) -> Option<String> {
+        Some(format!("run {} of Glue job '{}'", self.p.run_id, self.p.job_name))
+    }
 }
 
 async fn patient_get_job_run(ctx: &TaskContext, session: &AwsSession, id: RunId<'_>) -> Result<RunState, TaskError> {
@@ -107,6 +111,13 @@ async fn patient_get_job_run(ctx: &TaskContext, session: &AwsSession, id: RunId<
     loop {
         let error = match get_job_run(session, &glue, id, true).await {
             Ok(run) => return Ok(run),
+            Err(error) if error.is("EntityNotFoundException") => {
+                let (job, run, region) = (id.job, id.run, session.region_or_default());
+                let hint = format!(
+                    "There is no Glue job '{job}' with a run '{run}' in {region}; correct job_name, run_id or region_name."
+                );
+                return Err(error.with_hint(&hint).into());
+            }
             Err(error) => TaskError::from(error),
         };
         tried += 1;

@@ -18,6 +18,7 @@ mod glue_job_start;
 mod glue_tags;
 pub mod http_client;
 mod json_call;
+mod no_credentials;
 pub mod parameters;
 pub mod partition;
 pub mod python_regex;

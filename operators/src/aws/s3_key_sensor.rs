@@ -153,6 +153,16 @@ impl Sensor for S3KeySensor {
     fn deferrable(&self) -> bool {
         self.deferrable
     }
+
+    fn awaited(&self) -> Option<String> {
+        let names = self.keys.iter().map(|key| match s3_address::resolve(self.bucket_name.as_deref(), key) {
+            Ok(address) => format!("s3://{}/{}", address.bucket, address.key),
+            Err(_) => key.clone(),
+        });
+        let names = names.collect::<Vec<_>>().join(", ");
+        // HeadObject cannot tell a bucket that is not there from a key that is not there.
+        Some(format!("{names}; check the key, and that the bucket exists"))
+    }
 }
 
 impl S3KeySensor {

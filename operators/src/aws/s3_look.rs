@@ -95,6 +95,14 @@ impl<'a> Look<'a> {
 
     async fn list(&self, prefix: &str, token: Option<String>) -> Result<ListObjectsV2Output, AwsError> {
         let call = self.session.s3_in(self.region.clone()).list_objects_v2().bucket(self.bucket).prefix(prefix);
-        call.set_continuation_token(token).send().await.map_err(|e| self.session.error("s3", "ListObjectsV2", &e))
+        call.set_continuation_token(token).send().await.map_err(|e| {
+            let error = self.session.error("s3", "ListObjectsV2", &e);
+            if !error.is("NoSuchBucket") {
+                return error;
+            }
+            let advice =
+                "Correct bucket_name, the URL in bucket_key or the connection's endpoint, or create the bucket.";
+            error.with_hint(&format!("There is no bucket '{}'. {advice}", self.bucket))
+        })
     }
 }

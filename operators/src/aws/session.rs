@@ -24,6 +24,7 @@ use super::connection::AwsConnection;
 use super::credentials::{RoleCredentials, RoleRequest, own_credentials};
 use super::error::AwsError;
 use super::http_client::{HttpSettings, http_client};
+use super::no_credentials;
 use super::parameters::{AwsParameters, DEFAULT_CONN_ID, Verify};
 use crate::context::TaskContext;
 use crate::error::TaskError;
@@ -42,6 +43,8 @@ pub struct AwsSession {
     pub(super) connection: AwsConnection,
     pub(super) settings: ClientSettings,
     identity: String,
+    /// The connection that the task names, whether there is one or not.
+    asked: Option<String>,
 }
 
 impl AwsSession {
@@ -72,7 +75,7 @@ impl AwsSession {
                 config.into_builder().credentials_provider(SharedCredentialsProvider::new(role)).build()
             }
         };
-        Ok(Self { config, connection, settings, identity })
+        Ok(Self { config, connection, settings, identity, asked: parameters.aws_conn_id.clone() })
     }
 
     /// The region; `None` if neither the task, the connection nor the SDK's default chain names one.
@@ -105,6 +108,10 @@ impl AwsSession {
         E: ProvideErrorMetadata + std::error::Error + 'static,
     {
         let error = AwsError::new(service, operation, &self.identity, error);
+        if error.is(no_credentials::NO_CREDENTIALS) {
+            let message = no_credentials::message(&self.connection, self.asked.as_deref());
+            return AwsError { message, ..error };
+        }
         if self.region().is_none() && error.code == "ConstructionFailure" {
             return error.with_hint(
                 "You must specify a region: in the task (region_name), in the connection's extra (region_name), or as \
@@ -256,6 +263,7 @@ fn cache_key(connection: Option<&Connection>, parameters: &AwsParameters) -> [u8
     let c = connection.cloned().unwrap_or_default();
     let mut known: Map<String, Value> = Map::new();
     for (key, value) in [
+        ("asked", parameters.aws_conn_id.clone()),
         ("id", Some(c.conn_id)),
         ("type", Some(c.conn_type)),
         ("login", c.login),

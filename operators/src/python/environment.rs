@@ -24,8 +24,9 @@ pub(super) async fn interpreter(
 ) -> Result<PathBuf, TaskError> {
     let folder = folder(ctx, python, requirements);
     let interpreter = folder.join("bin/python");
+    let using = || ctx.info(format!("Using the Python environment {}", folder.display()));
     if folder.join(READY).exists() {
-        ctx.info(format!("Using the Python environment {}", folder.display()));
+        using();
         return Ok(interpreter);
     }
     let io_error = |error: std::io::Error| {
@@ -33,7 +34,10 @@ pub(super) async fn interpreter(
     };
     tokio::fs::create_dir_all(&folder).await.map_err(io_error)?;
     let lock = lock(folder.clone()).await.map_err(io_error)?;
-    if !folder.join(READY).exists() {
+    if folder.join(READY).exists() {
+        // Somebody else has made it meanwhile.
+        using();
+    } else {
         make(ctx, python, requirements, &folder).await?;
         tokio::fs::write(folder.join(READY), requirements.join("\n")).await.map_err(io_error)?;
     }
@@ -92,7 +96,12 @@ async fn make(ctx: &TaskContext, python: &str, requirements: &[String], folder: 
         let end = run_process(ctx, &spec).await?;
         if end.check().is_err() {
             let last = end.last_stderr.or(end.last_stdout).unwrap_or_default();
-            let message = format!("The Python environment for {} cannot be made: {last}", requirements.join(", "));
+            let message = format!(
+                "The Python environment for {} cannot be made: {}. Correct the task's requirements, or see in its log what \
+                 hinders their installation.",
+                requirements.join(", "),
+                last.trim_end_matches('.')
+            );
             return Err(TaskError::retryable(Cause::Failed { message }));
         }
     }
