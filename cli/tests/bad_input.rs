@@ -5,7 +5,7 @@
 use std::net::TcpListener;
 
 use windrose_testkit::process::{Workspace, wait_until};
-use windrose_testkit::{SlowBucket, TestDatabase};
+use windrose_testkit::{PostgresServer, SlowBucket, TestDatabase};
 
 const GOOD: &str = "[tasks.a]\noperator = \"bash\"\nbash_command = \"echo fine\"\n";
 
@@ -79,6 +79,33 @@ async fn credentials_that_are_refused_are_named_without_the_password() {
     };
     let said = tokio::task::spawn_blocking(work).await.unwrap();
     assert!(!said.contains("wrongpassword"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_password_says_what_where_and_what_to_do_and_not_the_password() {
+    let server = PostgresServer::private(false).await.unwrap();
+    server.administrate("CREATE ROLE guarded LOGIN PASSWORD 'right'").await.unwrap();
+    let url = server.url("postgres");
+    let (_, host) = url.rsplit_once('@').unwrap();
+    let (address, _) = host.split_once('/').unwrap();
+    let uri = format!("postgres://guarded:wrong-guess@{host}");
+    let place = format!("{address} cannot be connected to");
+    let work = move || {
+        let mut workspace = workspace();
+        workspace.set_env("AIRFLOW_CONN_WAREHOUSE", &uri);
+        let task = "operator = \"sql_execute_query\"\nconn_id = \"warehouse\"\nsql = \"SELECT 1\"";
+        let reason = "password authentication failed for user \"guarded\"";
+        let advice = "Check the login and the password of the connection 'warehouse' where it is kept.";
+        let said = task_fails(&workspace, task, &["'warehouse'", &place, reason, advice]);
+        let run = workspace.json(&["runs", "show", "failing", "r"]).to_string();
+        (said + &run, workspace)
+    };
+    let (said, workspace) = tokio::task::spawn_blocking(work).await.unwrap();
+    assert!(said.contains("\"connection\""), "the cause has its kind: {said}");
+    assert!(!said.contains("wrong-guess"), "{said}");
+    let search =
+        std::process::Command::new("grep").args(["-r", "-l", "-F", "wrong-guess"]).arg(workspace.path()).output();
+    assert_eq!(String::from_utf8(search.unwrap().stdout).unwrap(), "", "files with the password");
 }
 
 #[test]

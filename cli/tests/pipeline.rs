@@ -188,3 +188,34 @@ fn ended_run(workspace: &Workspace, dag: &str) -> Value {
         if ended { Ok(run) } else { Err(run.to_string()) }
     })
 }
+
+const COPY: &str = r#"
+[tasks.copy]
+operator         = "s3_to_redshift"
+s3_bucket        = "sample-inp-bucket-etl-demo"
+s3_key           = "bad/"
+table            = "prices"
+iam_role         = "default"
+redshift_conn_id = "secrets_redshift_connection"
+copy_options     = ["CSV", "IGNOREHEADER 1"]
+"#;
+
+#[test]
+fn a_csv_with_a_bad_row_is_named_with_its_line_column_value_and_reason() {
+    let (lab, workspace) = started_lab();
+    let role = lab.text("/roles/etl-demo-s3-access");
+    let _ = lab.sql(&format!(
+        "CREATE TABLE raw_rows (id text, price text); CREATE TABLE prices (id integer, price numeric(8,2)); \
+         INSERT INTO raw_rows VALUES ('1', '2.50'), ('2', 'cheap'); \
+         UNLOAD ('SELECT * FROM raw_rows ORDER BY id') TO 's3://sample-inp-bucket-etl-demo/bad/rows_' \
+         IAM_ROLE '{role}' CSV HEADER PARALLEL OFF"
+    ));
+    workspace.write_dag("bad.toml", COPY);
+    let _standalone = workspace.standalone();
+    let said = workspace.refused(&["dags", "trigger", "bad", "--run-id", "r", "--wait"]);
+    let row = "Line 3 of s3://sample-inp-bucket-etl-demo/bad/rows_000, column price (numeric(8,2)), value 'cheap'";
+    for part in ["Load into table 'prices' failed", row, "Invalid digit", "Mend the file"] {
+        assert!(said.contains(part), "'{part}' is missing in: {said}");
+    }
+    assert_eq!(lab.sql("SELECT count(*) FROM prices"), [[Some("0".to_owned())]]);
+}

@@ -131,8 +131,31 @@ def test_copy_of_a_bad_value_fails_in_redshifts_words_and_keeps_the_reason(lab, 
     lab.granted_s3().put_object(Bucket=SOURCE, Key="bad/a.csv", Body=b"1,x\nnot-a-number,y\n")
     with pytest.raises(psycopg.Error, match="Load into table 't' failed.  Check 'stl_load_errors' system table for details."):
         wire.execute(f"COPY t FROM 's3://{SOURCE}/bad/' {role} CSV")
-    row = wire.execute("SELECT line_number, colname, err_reason FROM stl_load_errors WHERE filename LIKE '%/bad/' ").fetchone()
-    assert row == (2, "id", 'invalid input syntax for type integer: "not-a-number"')
+    row = wire.execute("SELECT filename, line_number, colname, raw_field_value, err_reason FROM stl_load_errors "
+                       "WHERE session = pg_backend_pid()").fetchone()
+    assert row == (f"s3://{SOURCE}/bad/a.csv", 2, "id", "not-a-number", "Invalid digit, Value 'n', Pos 0, Type: Integer")
+
+
+@pytest.mark.parametrize(
+    ("rows", "column", "value", "reason"),
+    [
+        (b"1,2026-01-02,a,x\n2,n/a,b,x\n", "d", "n/a", "Invalid Date Format - length must be 10 or more"),
+        (b"1,2026-01-02,a,x\n2,2026-01-02,too long,x\n", "v", "too long", "String length exceeds DDL length"),
+        (b"1,2026-01-02,a,x\n2,2026-01-02,b,\n", "n", None, "Missing data for not-null field"),
+        (b"1,2026-01-02,a,x\n2,2026-01-02\n", "v", None, "Delimiter not found"),
+        (b"1,2026-01-02,a,x\n2,2026-01-02,b,x,more\n", None, None, "Extra column(s) found"),
+    ],
+)
+def test_the_reason_names_file_and_line_with_the_header_counted(lab, wire, role, rows, column, value, reason):
+    granted = lab.granted_s3()
+    granted.put_object(Bucket=SOURCE, Key="reasons/1.csv", Body=b"id,d,v,n\n8,2026-01-02,z,x\n9,2026-01-02,z,x")
+    granted.put_object(Bucket=SOURCE, Key="reasons/2.csv", Body=b"id,d,v,n\n" + rows)
+    wire.execute("CREATE TEMP TABLE r (id int, d date, v varchar(3), n varchar(9) NOT NULL)")
+    with pytest.raises(psycopg.Error, match="stl_load_errors"):
+        wire.execute(f"COPY r FROM 's3://{SOURCE}/reasons/' {role} CSV IGNOREHEADER 1")
+    row = wire.execute("SELECT filename, line_number, colname, raw_field_value, err_reason FROM stl_load_errors "
+                       "WHERE session = pg_backend_pid()").fetchone()
+    assert row == (f"s3://{SOURCE}/reasons/2.csv", 3, column, value, reason)
 
 
 def test_copy_of_nothing_fails(wire, role):
@@ -165,3 +188,16 @@ def test_the_data_api_unloads_too(lab, role, target):
     done = until(lambda: (d := data.describe_statement(Id=call["Id"]))["Status"] in ("FINISHED", "FAILED") and d, "unload ends")
     assert (done["Status"], done["ResultRows"], done["HasResultSet"]) == ("FINISHED", 5, False), done
     assert objects(lab) == {"api_000": b"1\n2\n3\n4\n5\n"}
+
+
+def test_the_data_api_names_the_query_whose_load_failed(lab, role):
+    lab.granted_s3().put_object(Bucket=SOURCE, Key="bad_api/a.csv", Body=b"1,x\ny,y\n")
+    data = lab.client("redshift-data")
+    place = {"WorkgroupName": "sample-workgroup", "Database": "dev"}
+    sqls = ["CREATE TEMP TABLE b (id int, name varchar(50))", f"COPY b FROM 's3://{SOURCE}/bad_api/' {role} CSV"]
+    call = data.batch_execute_statement(Sqls=sqls, **place)
+    done = until(lambda: (d := data.describe_statement(Id=call["Id"]))["Status"] == "FAILED" and d, "the copy fails")
+    query = done["SubStatements"][1]["RedshiftQueryId"]
+    ask = data.execute_statement(Sql=f"SELECT line_number, colname FROM stl_load_errors WHERE query = {query}", **place)
+    until(lambda: data.describe_statement(Id=ask["Id"])["Status"] == "FINISHED", "the answer comes")
+    assert data.get_statement_result(Id=ask["Id"])["Records"] == [[{"longValue": 2}, {"stringValue": "id"}]]

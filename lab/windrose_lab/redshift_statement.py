@@ -149,6 +149,8 @@ def _run_one(connection: psycopg.Connection, part: SubStatement, statement: Stat
         text, names = redshift_sql.bind_names(part.sql, [parameter["name"] for parameter in statement.parameters])
         values = {parameter["name"]: parameter.get("value") for parameter in statement.parameters}
         cursor = psycopg.RawCursor(connection)
+        # So that stl_load_errors can say which query it was.
+        connection.execute("SELECT set_config('windrose_lab.query_id', %s, false)", [str(part.query_id)])
         # Prepared, so that PostgreSQL itself refuses several statements in one text, as the API does.
         cursor.execute(redshift_sql.rewrite(text), [values[name] for name in names], prepare=True)
         part.rows = cursor.rowcount

@@ -3,8 +3,8 @@ CREATE SCHEMA windrose_lab;
 GRANT USAGE ON SCHEMA windrose_lab TO PUBLIC;
 
 CREATE TABLE public.stl_load_errors (
-    starttime timestamp DEFAULT (now() AT TIME ZONE 'utc'), tbl text, filename text, line_number bigint, colname text,
-    err_reason text
+    starttime timestamp DEFAULT (now() AT TIME ZONE 'utc'), session int, query bigint, tbl text, filename text,
+    line_number bigint, colname text, type text, raw_field_value text, err_reason text
 );
 GRANT SELECT ON public.stl_load_errors TO PUBLIC;
 
@@ -54,8 +54,9 @@ BEGIN
         GET STACKED DIAGNOSTICS reason = MESSAGE_TEXT, place = PG_EXCEPTION_CONTEXT;
         -- The lab writes the row by a connection of its own: this transaction is about to be rolled back.
         PERFORM windrose_lab.ask(jsonb_build_object('kind', 'copy_failed', 'id', plan ->> 'id', 'reason', reason,
-            'place', place, 'database', current_database(), 'table', plan ->> 'table'));
-        RAISE EXCEPTION USING ERRCODE = 'XX000', DETAIL = reason,
+            'place', place, 'database', current_database(), 'table', plan ->> 'table', 'session', pg_backend_pid(),
+            'query', nullif(current_setting('windrose_lab.query_id', true), '')));
+        RAISE EXCEPTION USING ERRCODE = 'XX000',
             MESSAGE = format('Load into table ''%s'' failed.  Check ''stl_load_errors'' system table for details.', plan ->> 'table');
     END;
     PERFORM windrose_lab.ask(jsonb_build_object('kind', 'copy_done', 'id', plan ->> 'id'));

@@ -9,7 +9,6 @@ import bz2
 import gzip
 import json
 import os
-import re
 import threading
 import traceback
 from collections.abc import Callable
@@ -20,6 +19,7 @@ from windrose_lab import objects, redshift_sql
 from windrose_lab.accounts import Accounts, Principal, principal_of_key, role_exists, role_principal
 from windrose_lab.aws_answer import AwsError
 from windrose_lab.postgres import Postgres
+from windrose_lab.redshift_load_error import Source, load_error
 from windrose_lab.redshift_transfer import Credentials, Transfer, TransferError, parse
 
 NOT_EMPTY = ("Specified unload destination on S3 is not empty. Consider using a different bucket / prefix, manually removing the "
@@ -44,6 +44,7 @@ class TransferService:
         self._accounts = accounts
         self._default_role = default_role
         self._running: dict[str, Transfer] = {}
+        self._sources: dict[str, list[Source]] = {}
         pipe = self._spool / "requests"
         os.mkfifo(pipe)
         postgres.give(pipe)
@@ -151,8 +152,11 @@ class TransferService:
         self._running[question["id"]] = transfer
         file = self._data_file(question["id"])
         with open(file, "wb") as out:
+            read = self._sources[question["id"]] = []
             for source in sources:
-                out.write(loadable(objects.read(*source), transfer))
+                data = loadable(objects.read(*source), transfer)
+                out.write(data)
+                read.append(Source(f"s3://{source[0]}/{source[1]}", data.count(b"\n"), transfer.ignore_header))
         file.chmod(0o644)
         columns = f" ({transfer.columns})" if transfer.columns else ""
         command = f"COPY {transfer.table}{columns} FROM {redshift_sql.literal(str(file))} WITH ({copy_options(transfer)})"
@@ -160,18 +164,22 @@ class TransferService:
 
     def _copy_done(self, question: dict[str, Any]) -> dict[str, Any]:
         self._running.pop(question["id"], None)
+        self._sources.pop(question["id"], None)
         self._data_file(question["id"]).unlink(missing_ok=True)
         return {}
 
     def _copy_failed(self, question: dict[str, Any]) -> dict[str, Any]:
-        """Keeps the reason in stl_load_errors; PostgreSQL's context says `COPY t, line 3, column price: …`."""
-        place = re.search(r"COPY .*?, line (\d+)(?:, column ([^:\n]+))?", question["place"])
-        line, column = place.groups() if place else (None, None)
-        transfer = self._running.pop(question["id"], None)
+        """Keeps the reason in stl_load_errors."""
+        transfer, sources = self._running.pop(question["id"], None), self._sources.pop(question["id"], [])
+        error = load_error(question["place"], question["reason"], sources)
         with self._address.connect(question["database"]) as connection:
+            types = "SELECT format_type(atttypid, atttypmod) FROM pg_attribute WHERE attrelid = to_regclass(%s) AND attname = %s"
+            kind = connection.execute(types, (question["table"], error.column)).fetchone()
             connection.execute(
-                "INSERT INTO public.stl_load_errors (tbl, filename, line_number, colname, err_reason) VALUES (%s, %s, %s, %s, %s)",
-                (question["table"], transfer.url if transfer else None, line, column, question["reason"]),
+                "INSERT INTO public.stl_load_errors (session, query, tbl, filename, line_number, colname, type, raw_field_value, err_reason) "
+                "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)",
+                (question["session"], question["query"], question["table"], error.file or (transfer.url if transfer else None), error.line,
+                 error.column, kind[0] if kind else None, error.value, error.reason),
             )
         return self._copy_done(question)
 

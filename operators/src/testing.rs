@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use futures::future::BoxFuture;
 use serde_json::Value;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -43,6 +44,9 @@ struct Recorded {
     now: Option<Timestamp>,
 }
 
+/// What happens in the world while the operator sleeps.
+type DuringSleeps = Box<dyn Fn() -> BoxFuture<'static, ()> + Send + Sync>;
+
 /// [`TaskServices`] from maps. What the operator did can be read back at any time.
 pub struct TestServices {
     connections: HashMap<String, Connection>,
@@ -50,6 +54,7 @@ pub struct TestServices {
     xcoms: HashMap<(String, Option<i32>, String), Value>,
     earlier_checkpoint: Option<Value>,
     recorded: Mutex<Recorded>,
+    during_sleeps: Option<DuringSleeps>,
     places: Arc<Semaphore>,
     began: Instant,
     folder: tempfile::TempDir,
@@ -165,6 +170,9 @@ impl TaskServices for TestServices {
     }
 
     async fn sleep(&self, duration: Duration) {
+        if let Some(event) = &self.during_sleeps {
+            event().await;
+        }
         let jumps = {
             let mut recorded = self.recorded();
             recorded.sleeps.push(duration);
@@ -235,6 +243,7 @@ impl TestTask {
             xcoms: HashMap::new(),
             earlier_checkpoint: None,
             recorded: Mutex::new(Recorded { now: Some(start), ..Recorded::default() }),
+            during_sleeps: None,
             places: Arc::new(Semaphore::new(16)),
             began: Instant::now(),
             folder,
@@ -288,6 +297,13 @@ impl TestTask {
     #[must_use]
     pub fn real_time(mut self) -> Self {
         self.services.recorded.get_mut().unwrap_or_else(PoisonError::into_inner).now = None;
+        self
+    }
+
+    /// This happens whenever the operator sleeps, before it wakes.
+    #[must_use]
+    pub fn during_sleeps(mut self, event: impl Fn() -> BoxFuture<'static, ()> + Send + Sync + 'static) -> Self {
+        self.services.during_sleeps = Some(Box::new(event));
         self
     }
 

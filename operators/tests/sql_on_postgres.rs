@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -13,7 +14,7 @@ use windrose_operators::error::TaskError;
 use windrose_operators::operator::Runnable;
 use windrose_operators::registry;
 use windrose_operators::testing::{TestServices, TestTask};
-use windrose_testkit::TestDatabase;
+use windrose_testkit::{PostgresServer, TestDatabase};
 
 /// The database as a connection of this type.
 fn connection(database: &TestDatabase, conn_type: &str) -> Connection {
@@ -132,5 +133,128 @@ async fn a_wrong_database_fails_the_connection_with_advice() {
     let error = run(&database, json!({ "sql": "SELECT 1", "database": "no_such_database" })).await.unwrap_err();
     let TaskError::Failed { cause: Cause::Connection { id, message, .. }, .. } = error else { panic!("{error:?}") };
     assert_eq!(id, "db");
-    assert!(message.contains("no_such_database") && message.contains("Check the login"), "{message}");
+    assert!(message.contains("no_such_database") && message.contains("Check the database's name"), "{message}");
+}
+
+#[tokio::test]
+async fn hook_params_choose_the_database_and_settings_of_the_session() {
+    let (database, other) = (TestDatabase::postgres().await, TestDatabase::postgres().await);
+    let name = url::Url::parse(other.url()).unwrap().path().trim_start_matches('/').to_owned();
+    let hook = json!({ "database": name, "options": "-c search_path=mine,yours --statement-timeout=90s" });
+    let sql = "SELECT current_database(), current_setting('search_path'), current_setting('statement_timeout')";
+    let rows = run(&database, json!({ "sql": sql, "hook_params": hook })).await.unwrap();
+    assert_eq!(rows, Some(json!([[name, "mine,yours", "90s"]])));
+}
+
+#[tokio::test]
+async fn a_function_is_told_the_columns_even_of_no_rows_and_may_prevent_the_commit() {
+    let database = TestDatabase::postgres().await;
+    let folder = tempfile::tempdir().unwrap();
+    let script = "def look(cursor):\n    \
+                  if cursor.description and not cursor.fetchall():\n        \
+                      raise LookupError(f'no row with {[d[:2] for d in cursor.description]}')\n";
+    std::fs::write(folder.path().join("rows.py"), script).unwrap();
+    let parameters = json!({
+        "sql": ["CREATE TABLE t (id int, day date)", "SELECT id, day FROM t"], "handler": "rows.py:look", "conn_id": "db",
+    });
+    let Value::Object(parameters) = parameters else { panic!("an object") };
+    let runnable = registry::find("sql_execute_query").unwrap().build(parameters).unwrap();
+    let task = TestTask::new("query").connection(connection(&database, "postgres"));
+    let (ctx, _) = task.with(|info| info.dag_folder = folder.path().to_owned()).build();
+    let error = runnable.execute(&ctx).await.unwrap_err().to_string();
+    assert!(error.contains("no row with [('id', 23), ('day', 1082)]"), "{error}");
+    let there = run(&database, json!({ "sql": "SELECT to_regclass('t')::text" })).await.unwrap();
+    assert_eq!(there, Some(json!([[null]])));
+}
+
+/// One try of a task while this happens during its sleeps; its result, and how long it slept.
+async fn while_away(
+    connection: Connection,
+    event: impl Fn() -> futures::future::BoxFuture<'static, ()> + Send + Sync + 'static,
+) -> (Result<Option<Value>, TaskError>, Arc<TestServices>) {
+    let parameters = serde_json::Map::from_iter([("sql".into(), json!("SELECT 1")), ("conn_id".into(), json!("db"))]);
+    let runnable = registry::find("sql_execute_query").unwrap().build(parameters).unwrap();
+    let (ctx, services) = TestTask::new("query").connection(connection).during_sleeps(event).build();
+    (runnable.execute(&ctx).await.map(|done| done.value), services)
+}
+
+#[tokio::test]
+async fn a_server_that_comes_up_late_is_waited_for() {
+    let server = PostgresServer::private(false).await.unwrap();
+    let database = TestDatabase::on(Arc::clone(&server)).await;
+    let connection = connection(&database, "postgres");
+    server.stop().unwrap();
+    let late = Arc::clone(&server);
+    let sleeps = Arc::new(AtomicU32::new(0));
+    let event = move || {
+        let nth = sleeps.fetch_add(1, Ordering::Relaxed) + 1;
+        let late = Arc::clone(&late);
+        Box::pin(async move {
+            if nth == 2 {
+                late.start_again().unwrap();
+            }
+        }) as futures::future::BoxFuture<'static, ()>
+    };
+    let (result, services) = while_away(connection, event).await;
+    assert_eq!(result.unwrap(), Some(json!([[1]])));
+    assert_eq!(services.sleeps(), [1, 2].map(Duration::from_secs));
+    let log = services.log_text();
+    assert!(log.contains("cannot be connected to") && log.contains("try 1 of 5; the next one is in 1 s"), "{log}");
+}
+
+#[tokio::test]
+async fn a_server_that_stays_away_is_tried_five_times() {
+    let server = PostgresServer::private(false).await.unwrap();
+    let database = TestDatabase::on(Arc::clone(&server)).await;
+    let connection = connection(&database, "postgres");
+    server.stop().unwrap();
+    let (result, services) = while_away(connection, || Box::pin(async {})).await;
+    let error = result.unwrap_err().to_string();
+    assert!(error.contains("cannot be connected to") && error.contains("Check the host and port"), "{error}");
+    assert_eq!(services.sleeps(), [1, 2, 4, 8].map(Duration::from_secs));
+    server.start_again().unwrap();
+}
+
+#[tokio::test]
+async fn a_server_without_a_free_place_is_tried_again() {
+    let server = PostgresServer::private(false).await.unwrap();
+    let database = TestDatabase::on(Arc::clone(&server)).await;
+    server.administrate("CREATE ROLE narrow LOGIN CONNECTION LIMIT 0").await.unwrap();
+    let connection = Connection { login: Some("narrow".to_owned()), ..connection(&database, "postgres") };
+    let event = move || {
+        let server = Arc::clone(&server);
+        Box::pin(async move { server.administrate("ALTER ROLE narrow CONNECTION LIMIT 5").await.unwrap() })
+            as futures::future::BoxFuture<'static, ()>
+    };
+    let (result, services) = while_away(connection, event).await;
+    assert_eq!(result.unwrap(), Some(json!([[1]])));
+    assert!(services.log_text().contains("too many connections"), "{}", services.log_text());
+}
+
+#[tokio::test]
+async fn a_wrong_password_is_refused_at_once_and_not_repeated_anywhere() {
+    let server = PostgresServer::private(false).await.unwrap();
+    let database = TestDatabase::on(Arc::clone(&server)).await;
+    server.administrate("CREATE ROLE guarded LOGIN PASSWORD 'right'").await.unwrap();
+    let guarded = |password: Option<&str>| Connection {
+        login: Some("guarded".to_owned()),
+        password: password.map(str::to_owned),
+        ..connection(&database, "postgres")
+    };
+    let nothing = || Box::pin(async {}) as futures::future::BoxFuture<'static, ()>;
+    assert_eq!(while_away(guarded(Some("right")), nothing).await.0.unwrap(), Some(json!([[1]])));
+    for (password, advice) in
+        [(Some("hunter2-secret"), "Check the login and the password of the connection 'db'"), (None, "has no password")]
+    {
+        let (result, services) = while_away(guarded(password), nothing).await;
+        let error = result.unwrap_err();
+        assert!(matches!(&error, TaskError::Failed { cause: Cause::Connection { .. }, .. }), "{error:?}");
+        let text = format!("{error}\n{}", services.log_text());
+        assert!(
+            text.contains("password authentication failed for user \"guarded\"") && text.contains(advice),
+            "{text}"
+        );
+        assert!(!text.contains("hunter2"), "{text}");
+        assert!(services.sleeps().is_empty(), "{text}");
+    }
 }

@@ -23,7 +23,8 @@ pub(crate) struct PythonCall<'a> {
     pub(crate) python: &'a str,
     /// Packages it needs.
     pub(crate) requirements: &'a [String],
-    /// What the runner needs for the arguments, in its own words: `op_args` and so on, or `files` of a sensor.
+    /// What the runner needs for the arguments, in its own words: `op_args` and so on, `files` of a sensor, or
+    /// `answers` or `results` of SQL statements.
     pub(crate) arguments: Value,
 }
 
@@ -107,6 +108,7 @@ impl PythonCall<'_> {
             (runner.clone(), include_str!("runner.py").to_owned()),
             (scratch.join("input.json"), input.to_string()),
             (scratch.join("lib/windrose/__init__.py"), include_str!("lib/windrose/__init__.py").to_owned()),
+            (scratch.join("lib/windrose/sql.py"), include_str!("lib/windrose/sql.py").to_owned()),
             (scratch.join("fallback/airflow/__init__.py"), include_str!("fallback/airflow/__init__.py").to_owned()),
             (scratch.join("fallback/airflow/exceptions.py"), include_str!("fallback/airflow/exceptions.py").to_owned()),
         ];

@@ -8,6 +8,8 @@ use sqlx::sqlite::SqliteConnectOptions;
 use windrose_core::cause::Cause;
 use windrose_core::connection::Connection;
 
+use super::hook_params::{HookParams, command_line};
+
 /// Whose SQL it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dialect {
@@ -42,11 +44,11 @@ pub struct Destination {
 /// How long opening a session may take unless the connection's extra says otherwise.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The database of this connection. `database` overrides the one it names.
+/// The database of this connection; what the task says of it wins.
 ///
 /// # Errors
 /// If its type or something in it is not supported.
-pub fn destination(connection: &Connection, database: Option<&str>) -> Result<Destination, Cause> {
+pub fn destination(connection: &Connection, hook: &HookParams) -> Result<Destination, Cause> {
     let extra = connection.extra_object();
     let wrong = |message: String| Cause::Connection { id: connection.conn_id.clone(), message, asked: Vec::new() };
     let dialect = match connection.conn_type.as_str() {
@@ -61,10 +63,17 @@ pub fn destination(connection: &Connection, database: Option<&str>) -> Result<De
     };
     let timeout = ["timeout", "connect_timeout"].iter().find_map(|key| seconds(extra.get(*key)?));
     let target = match dialect {
+        Dialect::Sqlite if hook.database.is_some() || !hook.options.is_empty() => {
+            return Err(wrong(
+                "A SQLite connection names its file as the host: there is no database or option to choose. Leave out \
+                 database, schema and options."
+                    .to_owned(),
+            ));
+        }
         Dialect::Sqlite => Target::Sqlite(Box::new(
             SqliteConnectOptions::new().filename(sqlite_path(connection)).create_if_missing(true),
         )),
-        _ => Target::Postgres(Box::new(postgres(connection, &extra, database, dialect).map_err(wrong)?)),
+        _ => Target::Postgres(Box::new(postgres(connection, &extra, hook, dialect).map_err(wrong)?)),
     };
     Ok(Destination { dialect, target, timeout: timeout.unwrap_or(CONNECT_TIMEOUT) })
 }
@@ -72,11 +81,15 @@ pub fn destination(connection: &Connection, database: Option<&str>) -> Result<De
 fn postgres(
     connection: &Connection,
     extra: &Map<String, Value>,
-    database: Option<&str>,
+    hook: &HookParams,
     dialect: Dialect,
 ) -> Result<PgConnectOptions, String> {
     if truth(extra.get("iam")) {
-        return Err("iam = true is not supported yet; give the connection a login and a password.".to_owned());
+        return Err(
+            "iam = true is not supported yet on connections of type postgres, only on those of type redshift; \
+                    give the connection a login and a password."
+                .to_owned(),
+        );
     }
     let text = |key: &str| extra.get(key).and_then(Value::as_str);
     let default_port = if dialect == Dialect::Redshift { 5439 } else { 5432 };
@@ -94,20 +107,68 @@ fn postgres(
         options = options.password(password);
     }
     // What the operator says wins over the connection, and its extra over its fields.
-    let named = database.or_else(|| text("database")).or_else(|| text("dbname")).or(connection.schema.as_deref());
+    let own = hook.database.as_deref();
+    let named = own.or_else(|| text("database")).or_else(|| text("dbname")).or(connection.schema.as_deref());
     if let Some(named) = named.filter(|named| !named.is_empty()) {
         options = options.database(named);
     }
-    if let Some(path) = text("sslrootcert") {
-        options = options.ssl_root_cert(path);
+    let settings = match text("options") {
+        Some(line) if hook.options.is_empty() => command_line(line).map_err(|wrong| format!("The extra's {wrong}"))?,
+        _ => hook.options.clone(),
+    };
+    if dialect == Dialect::Redshift && !settings.is_empty() {
+        return Err("options are not supported yet on connections of type redshift; use SET in the SQL.".to_owned());
     }
-    if let Some(path) = text("sslcert") {
-        options = options.ssl_client_cert(path);
+    let fixed = |name: &str| ["timezone", "datestyle", "client_encoding"].contains(&name.to_lowercase().as_str());
+    if let Some((name, _)) = settings.iter().find(|(name, _)| fixed(name)) {
+        return Err(format!("Sessions begin with a {name} of their own, over options: set it in the SQL."));
     }
-    if let Some(path) = text("sslkey") {
-        options = options.ssl_client_key(path);
+    if !settings.is_empty() {
+        options = options.options(settings);
     }
-    Ok(options)
+    with_certificates(options, extra)
+}
+
+/// The files that TLS needs. That one cannot be read is said here: the driver would not say which.
+fn with_certificates(mut options: PgConnectOptions, extra: &Map<String, Value>) -> Result<PgConnectOptions, String> {
+    let file = |key: &str| match extra.get(key).and_then(Value::as_str).filter(|text| !text.is_empty()) {
+        // A certificate itself instead of a file's name.
+        Some(text) if is_pem(text) => Ok(Some(text)),
+        Some(path) => match std::fs::File::open(path) {
+            Ok(_) => Ok(Some(path)),
+            Err(error) => Err(format!(
+                "The file {path}, which {key} names in the extra, cannot be read: {error}. It must be on the worker's \
+                 machine."
+            )),
+        },
+        None => Ok(None),
+    };
+    // libpq's word for the system's authorities, which are trusted anyway.
+    if extra.get("sslrootcert").and_then(Value::as_str) != Some("system")
+        && let Some(certificates) = file("sslrootcert")?
+    {
+        options = if is_pem(certificates) {
+            options.ssl_root_cert_from_pem(certificates.as_bytes().to_vec())
+        } else {
+            options.ssl_root_cert(certificates)
+        };
+    }
+    match (file("sslcert")?, file("sslkey")?) {
+        (Some(certificate), Some(key)) => {
+            options = if is_pem(certificate) {
+                options.ssl_client_cert_from_pem(certificate)
+            } else {
+                options.ssl_client_cert(certificate)
+            };
+            Ok(if is_pem(key) { options.ssl_client_key_from_pem(key) } else { options.ssl_client_key(key) })
+        }
+        (None, None) => Ok(options),
+        _ => Err("sslcert and sslkey belong together: give both in the extra, or none.".to_owned()),
+    }
+}
+
+fn is_pem(text: &str) -> bool {
+    text.trim_start().starts_with("-----BEGIN")
 }
 
 /// Redshift's driver checks the certificate unless told otherwise, PostgreSQL's uses TLS where it can.
@@ -116,6 +177,10 @@ fn ssl_mode(extra: &Map<String, Value>, dialect: Dialect) -> Result<PgSslMode, S
         return Ok(PgSslMode::Disable);
     }
     match extra.get("sslmode").and_then(Value::as_str) {
+        // As libpq does: who names an authority wants the server's certificate checked.
+        Some("require") if extra.contains_key("sslrootcert") => Ok(PgSslMode::VerifyCa),
+        // The driver would never try TLS.
+        Some("allow") => Ok(PgSslMode::Prefer),
         Some(mode) => mode.parse().map_err(|_| {
             format!("sslmode = \"{mode}\" is unknown; use disable, allow, prefer, require, verify-ca or verify-full.")
         }),
@@ -165,7 +230,8 @@ mod tests {
             extra: Some(extra.to_string()),
             ..Connection::default()
         };
-        match destination(&connection, database).unwrap().target {
+        let hook = HookParams { database: database.map(str::to_owned), ..HookParams::default() };
+        match destination(&connection, &hook).unwrap().target {
             Target::Postgres(options) => *options,
             Target::Sqlite(_) => panic!("not SQLite"),
         }
@@ -195,10 +261,38 @@ mod tests {
         let refused = |conn_type: &str, extra: Value| {
             let connection =
                 Connection { conn_type: conn_type.to_owned(), extra: Some(extra.to_string()), ..Connection::default() };
-            destination(&connection, None).err().unwrap().sentence()
+            destination(&connection, &HookParams::default()).err().unwrap().sentence()
         };
         assert!(refused("mysql", json!({})).contains("not supported yet"));
         assert!(refused("redshift", json!({ "iam": true })).contains("not supported yet"));
         assert!(refused("postgres", json!({ "sslmode": "maybe" })).contains("unknown"));
+        assert!(refused("postgres", json!({ "options": "-B 16" })).contains("The extra's options: '-B'"));
+        assert!(refused("redshift", json!({ "options": "-c a=b" })).contains("use SET"));
+        assert!(
+            refused("postgres", json!({ "options": "-c TimeZone=Asia/Tokyo" })).contains("a TimeZone of their own")
+        );
+    }
+
+    #[test]
+    fn a_file_for_tls_that_is_not_there_is_named() {
+        let connection = |extra: Value| Connection {
+            conn_type: "postgres".to_owned(),
+            extra: Some(extra.to_string()),
+            ..Connection::default()
+        };
+        let refused = |extra: Value| destination(&connection(extra), &HookParams::default()).err().unwrap().sentence();
+        let text = refused(json!({ "sslmode": "verify-ca", "sslrootcert": "/no/such.pem" }));
+        assert!(text.contains("/no/such.pem, which sslrootcert names"), "{text}");
+        let pem = "-----BEGIN CERTIFICATE-----";
+        assert!(refused(json!({ "sslcert": pem })).contains("sslcert and sslkey belong together"));
+    }
+
+    #[test]
+    fn who_names_an_authority_wants_it_asked() {
+        let certificate = "-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----";
+        let named = json!({ "sslmode": "require", "sslrootcert": certificate });
+        assert!(matches!(options("postgres", &named, None).get_ssl_mode(), PgSslMode::VerifyCa));
+        let unnamed = json!({ "sslmode": "require" });
+        assert!(matches!(options("postgres", &unnamed, None).get_ssl_mode(), PgSslMode::Require));
     }
 }

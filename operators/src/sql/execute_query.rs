@@ -12,6 +12,8 @@ use windrose_core::cause::Cause;
 
 use super::connect::Dialect;
 use super::error::statement_failed;
+use super::handler::{Handler, OutputProcessor};
+use super::hook_params::HookParams;
 use super::literal::with_parameters;
 use super::session::{Answer, Session};
 use super::split::split_statements;
@@ -49,9 +51,11 @@ pub struct SqlExecuteQuery {
     #[serde(default)]
     #[schemars(extend("x-template" = true))]
     parameters: Value,
-    /// Arguments of Airflow's hook.
+    /// Arguments of Airflow's hook that mean something here: `database` or `schema` (the database), `options` (settings of
+    /// a PostgreSQL session, `-c search_path=mine`), `aws_conn_id` (asks for the login of a Redshift connection with
+    /// `iam`), `log_sql`.
     #[serde(default)]
-    #[schemars(extend("x-template" = true, "x-not-supported" = true))]
+    #[schemars(extend("x-template" = true))]
     hook_params: Option<Map<String, Value>>,
     /// Each statement commits by itself.
     #[serde(default)]
@@ -65,13 +69,14 @@ pub struct SqlExecuteQuery {
     /// Logs the result.
     #[serde(default)]
     show_return_value_in_logs: bool,
-    /// What is made of the rows: nothing else is supported yet.
+    /// What is made of each statement's rows: `fetch_all_handler` (all of them), `fetch_one_handler` (the first), or a
+    /// function of a file in the DAG's folder, `scripts/rows.py:first`. It is given a DB-API cursor, after the last
+    /// statement and before the commit.
     #[serde(default)]
-    #[schemars(extend("x-not-supported" = true))]
     handler: Option<String>,
-    /// What is made of the result: nothing else is supported yet.
+    /// What is made of all results: a function of a file in the DAG's folder, `scripts/rows.py:named`. It is given the
+    /// list of results and the list of their columns, as Airflow's is, and returns a list of results.
     #[serde(default)]
-    #[schemars(extend("x-not-supported" = true))]
     output_processor: Option<String>,
     /// The rows are fetched even if nobody keeps them; they always are.
     #[serde(default)]
@@ -93,17 +98,22 @@ impl Parameters for SqlExecuteQuery {
         if self.conn_id.as_deref().is_none_or(str::is_empty) {
             return Err("conn_id is needed: the id of a connection of type postgres, redshift or sqlite.".to_owned());
         }
-        if self.hook_params.as_ref().is_some_and(|params| !params.is_empty())
-            || self.handler.is_some()
-            || self.output_processor.is_some()
-        {
-            return Err("hook_params, handler and output_processor are not supported yet; leave them out.".to_owned());
-        }
         if self.statements().is_empty() {
             return Err("List of SQL statements is empty.".to_owned());
         }
-        Ok(Runnable::Work(Box::new(self)))
+        let hook = HookParams::read(&self.hook_params.clone().unwrap_or_default(), self.database.as_deref())?;
+        let handler = Handler::named(self.handler.as_deref())?;
+        let processor = OutputProcessor::named(self.output_processor.as_deref())?;
+        Ok(Runnable::Work(Box::new(Query { given: self, hook, handler, processor })))
     }
+}
+
+/// The operator.
+struct Query {
+    given: SqlExecuteQuery,
+    hook: HookParams,
+    handler: Handler,
+    processor: OutputProcessor,
 }
 
 impl SqlExecuteQuery {
@@ -119,42 +129,9 @@ impl SqlExecuteQuery {
         }
     }
 
-    /// Airflow's rule for what the result is.
-    fn result(&self, answers: Vec<Answer>) -> Value {
-        let rows = |answer: Answer| answer.rows.map_or(Value::Null, Value::Array);
-        let one = matches!(self.sql, Statements::One(_)) && (self.return_last || self.split_statements != Some(true));
-        if one { answers.into_iter().last().map_or(Value::Null, rows) } else { answers.into_iter().map(rows).collect() }
-    }
-
-    async fn run_all(
-        &self,
-        ctx: &TaskContext,
-        dialect: Dialect,
-        session: &mut Session,
-    ) -> Result<Vec<Answer>, TaskError> {
-        let parameters = self.given_parameters().map_err(TaskError::failed)?;
-        let mut statements = Vec::new();
-        for statement in self.statements() {
-            let ready = with_parameters(&statement, &parameters, dialect).map_err(|message| {
-                TaskError::retryable(Cause::Parameters { operator: Self::NAME.to_owned(), message })
-            })?;
-            statements.push((statement, ready));
-        }
-        if !self.autocommit {
-            run(session, "BEGIN", "BEGIN").await?;
-        }
-        let mut answers = Vec::new();
-        for (written, ready) in &statements {
-            // As written, so that no value of a parameter is in the log.
-            ctx.info(format!("Running statement: {written}"));
-            let answer = run(session, ready, written).await?;
-            ctx.info(format!("Rows affected: {}", answer.affected));
-            answers.push(answer);
-        }
-        if !self.autocommit {
-            run(session, "COMMIT", "COMMIT").await?;
-        }
-        Ok(answers)
+    /// Airflow's rule for when the last statement's result stands for all.
+    fn gives_one_result(&self) -> bool {
+        matches!(self.sql, Statements::One(_)) && (self.return_last || self.split_statements != Some(true))
     }
 
     /// A template renders parameters to text: a literal in Python's or JSON's form.
@@ -173,15 +150,67 @@ async fn run(session: &mut Session, text: &str, written: &str) -> Result<Answer,
     session.run(text).await.map_err(|error| TaskError::retryable(statement_failed(&error, written)))
 }
 
+impl Query {
+    /// Runs all statements; what they did is not committed yet.
+    async fn run_all(
+        &self,
+        ctx: &TaskContext,
+        dialect: Dialect,
+        session: &mut Session,
+    ) -> Result<Vec<Answer>, TaskError> {
+        let parameters = self.given.given_parameters().map_err(TaskError::failed)?;
+        let mut statements = Vec::new();
+        for statement in self.given.statements() {
+            let ready = with_parameters(&statement, &parameters, dialect).map_err(|message| {
+                TaskError::retryable(Cause::Parameters { operator: SqlExecuteQuery::NAME.to_owned(), message })
+            })?;
+            statements.push((statement, ready));
+        }
+        if !self.given.autocommit {
+            run(session, "BEGIN", "BEGIN").await?;
+        }
+        let mut answers = Vec::new();
+        for (written, ready) in &statements {
+            if self.hook.log_sql {
+                // As written, so that no value of a parameter is in the log.
+                ctx.info(format!("Running statement: {written}"));
+            }
+            let mut answer = run(session, ready, written).await?;
+            ctx.info(format!("Rows affected: {}", answer.affected));
+            if self.needs_columns() {
+                session.describe_empty(ready, &mut answer).await;
+            }
+            answers.push(answer);
+        }
+        Ok(answers)
+    }
+
+    /// Functions are told the columns even if there are no rows.
+    fn needs_columns(&self) -> bool {
+        matches!(self.handler, Handler::Function(_)) || self.processor.is_function()
+    }
+}
+
 #[async_trait]
-impl Operator for SqlExecuteQuery {
+impl Operator for Query {
     async fn execute(&self, ctx: &TaskContext) -> Result<Done, TaskError> {
-        let conn_id = self.conn_id.as_deref().unwrap_or_default();
-        let (mut session, watch) = Watch::open(ctx, conn_id, self.database.as_deref()).await?;
-        let answers = watch.over(ctx, self.run_all(ctx, watch.dialect(), &mut session)).await?;
-        let value = self.result(answers);
+        let conn_id = self.given.conn_id.as_deref().unwrap_or_default();
+        let (mut session, watch) = Watch::open(ctx, conn_id, &self.hook).await?;
+        let mut answers = watch.over(ctx, self.run_all(ctx, watch.dialect(), &mut session)).await?;
+        // If it fails, the end of the session undoes everything.
+        let mut results = self.handler.results(ctx, &answers).await?;
+        if !self.given.autocommit {
+            watch.over(ctx, run(&mut session, "COMMIT", "COMMIT")).await?;
+        }
         session.close().await;
-        if self.show_return_value_in_logs {
+        let one = self.given.gives_one_result();
+        if one {
+            results.drain(..results.len().saturating_sub(1));
+            answers.drain(..answers.len().saturating_sub(1));
+        }
+        let mut results = self.processor.processed(ctx, results, &answers).await?;
+        let value = if one { results.pop().unwrap_or_default() } else { Value::Array(results) };
+        if self.given.show_return_value_in_logs {
             ctx.info(format!("Returned value: {value}"));
         }
         Ok(Done { value: (!value.is_null()).then_some(value), routing: None })

@@ -1,15 +1,20 @@
 //! A session with a user's database.
 
 use futures::{StreamExt, stream::BoxStream};
+use serde::Serialize;
 use serde_json::Value;
-use sqlx::{AssertSqlSafe, ConnectOptions, Connection as _, Database, Either, PgConnection, Row, SqliteConnection};
-use windrose_core::cause::Cause;
+use sqlx::postgres::{PgColumn, PgQueryResult};
+use sqlx::sqlite::{SqliteColumn, SqliteQueryResult};
+use sqlx::{
+    AssertSqlSafe, Column, ConnectOptions, Connection as _, Database, Either, Executor, PgConnection, Row, SqlSafeStr,
+    SqlStr, SqliteConnection, Statement,
+};
 use windrose_core::connection::Connection;
 
 use super::connect::{Destination, Target};
-use super::error::{cannot_connect, connect_timed_out};
+use super::error::CannotConnect;
 use super::rows::{postgres_row, sqlite_row};
-use super::split::{Part, parts};
+use super::split::{Part, parts, split_statements};
 
 /// An open session.
 pub enum Session {
@@ -19,9 +24,20 @@ pub enum Session {
     Sqlite(SqliteConnection),
 }
 
+/// A column of a result set.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ResultColumn {
+    /// Its name.
+    pub name: String,
+    /// The number of its type, where the server has such.
+    pub type_code: Option<u32>,
+}
+
 /// What a statement gave.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Answer {
+    /// The columns of the rows; not known if there are no rows, unless [`Session::describe_empty`] finds them.
+    pub columns: Vec<ResultColumn>,
     /// The rows; `None` if the statement has no result set.
     pub rows: Option<Vec<Value>>,
     /// How many rows it changed or gave.
@@ -33,7 +49,7 @@ impl Session {
     ///
     /// # Errors
     /// The cause for the task, without the password.
-    pub async fn open(destination: &Destination, connection: &Connection) -> Result<Self, Cause> {
+    pub async fn open(destination: &Destination, connection: &Connection) -> Result<Self, CannotConnect> {
         let opening = async {
             match &destination.target {
                 // The driver would log slow statements, and some carry credentials.
@@ -46,8 +62,8 @@ impl Session {
             }
         };
         match tokio::time::timeout(destination.timeout, opening).await {
-            Ok(opened) => opened.map_err(|error| cannot_connect(&error, connection)),
-            Err(_) => Err(connect_timed_out(connection, destination.timeout.as_secs())),
+            Ok(opened) => opened.map_err(|error| CannotConnect::new(&error, connection)),
+            Err(_) => Err(CannotConnect::timed_out(connection, destination.timeout.as_secs())),
         }
     }
 
@@ -60,17 +76,37 @@ impl Session {
         let statement = sqlx::raw_sql(AssertSqlSafe(text.to_owned()));
         let mut answer = match self {
             Self::Postgres(session) => {
-                last_answer::<sqlx::Postgres>(statement.fetch_many(session), postgres_row, |r| r.rows_affected())
-                    .await?
+                let reading =
+                    Reading { row: postgres_row, column: postgres_column, affected: PgQueryResult::rows_affected };
+                last_answer::<sqlx::Postgres>(statement.fetch_many(session), reading).await?
             }
             Self::Sqlite(session) => {
-                last_answer::<sqlx::Sqlite>(statement.fetch_many(session), sqlite_row, |r| r.rows_affected()).await?
+                let reading =
+                    Reading { row: sqlite_row, column: sqlite_column, affected: SqliteQueryResult::rows_affected };
+                last_answer::<sqlx::Sqlite>(statement.fetch_many(session), reading).await?
             }
         };
         if answer.rows.is_none() && gives_rows(text) {
             answer.rows = Some(Vec::new());
         }
         Ok(answer)
+    }
+
+    /// Asks for the columns of a result set without rows, which the driver does not tell. `text` has just been run.
+    pub async fn describe_empty(&mut self, text: &str, answer: &mut Answer) {
+        if answer.rows.as_ref().is_none_or(|rows| !rows.is_empty()) || split_statements(text).len() != 1 {
+            return;
+        }
+        let text: SqlStr = AssertSqlSafe(text.to_owned()).into_sql_str();
+        let columns: Option<Vec<_>> = match self {
+            Self::Postgres(session) => {
+                session.prepare(text).await.ok().map(|s| s.columns().iter().map(postgres_column).collect())
+            }
+            Self::Sqlite(session) => {
+                session.prepare(text).await.ok().map(|s| s.columns().iter().map(sqlite_column).collect())
+            }
+        };
+        answer.columns = columns.unwrap_or_default();
     }
 
     /// The server's number for this session; `None` where there is no server.
@@ -99,30 +135,50 @@ impl Session {
 /// Rows as they come, and the end of each statement.
 type Answers<'s, DB> = BoxStream<'s, Result<Either<<DB as Database>::QueryResult, <DB as Database>::Row>, sqlx::Error>>;
 
-async fn last_answer<DB: Database>(
-    mut stream: Answers<'_, DB>,
-    row_as_json: fn(&DB::Row) -> Value,
+/// How a driver's answers are read.
+struct Reading<DB: Database> {
+    row: fn(&DB::Row) -> Value,
+    column: fn(&DB::Column) -> ResultColumn,
     affected: fn(&DB::QueryResult) -> u64,
-) -> Result<Answer, sqlx::Error> {
+}
+
+async fn last_answer<DB: Database>(mut stream: Answers<'_, DB>, reading: Reading<DB>) -> Result<Answer, sqlx::Error> {
     let mut last = Answer::default();
     let mut rows: Option<Vec<Value>> = None;
+    let mut columns = Vec::new();
     while let Some(item) = stream.next().await {
         match item? {
-            Either::Right(row) => rows.get_or_insert_default().push(row_as_json(&row)),
-            Either::Left(end) => last = Answer { rows: rows.take(), affected: affected(&end) },
+            Either::Right(row) => {
+                if rows.is_none() {
+                    columns = row.columns().iter().map(reading.column).collect();
+                }
+                rows.get_or_insert_default().push((reading.row)(&row));
+            }
+            Either::Left(end) => {
+                let columns = std::mem::take(&mut columns);
+                last = Answer { columns, rows: rows.take(), affected: (reading.affected)(&end) };
+            }
         }
     }
     if rows.is_some() {
-        last.rows = rows;
+        (last.rows, last.columns) = (rows, columns);
     }
     Ok(last)
+}
+
+fn postgres_column(column: &PgColumn) -> ResultColumn {
+    ResultColumn { name: column.name().to_owned(), type_code: column.type_info().oid().map(|oid| oid.0) }
+}
+
+fn sqlite_column(column: &SqliteColumn) -> ResultColumn {
+    ResultColumn { name: column.name().to_owned(), type_code: None }
 }
 
 /// Whether the last statement has a result set even if it is empty: the driver tells rows only.
 fn gives_rows(text: &str) -> bool {
     let code: String =
         parts(text).into_iter().map(|(part, range)| if part == Part::Comment { " " } else { &text[range] }).collect();
-    let last = super::split::split_statements(&code).pop().unwrap_or_default().to_uppercase();
+    let last = split_statements(&code).pop().unwrap_or_default().to_uppercase();
     let first = last.split(|c: char| !c.is_ascii_alphabetic()).find(|word| !word.is_empty()).unwrap_or_default();
     let selects = ["SELECT", "VALUES", "TABLE", "SHOW", "EXPLAIN", "FETCH", "PRAGMA"].contains(&first);
     let changes = ["INSERT", "UPDATE", "DELETE", "MERGE"];

@@ -7,6 +7,8 @@ use windrose_core::connection::Connection;
 
 use super::connect::{Destination, Dialect, destination};
 use super::error::statement_failed;
+use super::hook_params::HookParams;
+use super::patience::{TRIES, pause_after};
 use super::session::Session;
 use crate::aws::redshift::iam_login::with_iam_login;
 use crate::context::TaskContext;
@@ -14,6 +16,32 @@ use crate::error::TaskError;
 
 /// How long the order to cancel a statement may take.
 const CANCEL: Duration = Duration::from_secs(10);
+
+/// A session, at one of several tries.
+async fn patiently_opened(
+    ctx: &TaskContext,
+    destination: &Destination,
+    connection: &Connection,
+) -> Result<Session, TaskError> {
+    let mut failed = 0;
+    loop {
+        let refused = tokio::select! {
+            biased;
+            () = ctx.cancelled.cancelled() => return Err(TaskError::Cancelled),
+            opened = Session::open(destination, connection) => match opened {
+                Ok(session) => return Ok(session),
+                Err(refused) => refused,
+            },
+        };
+        failed += 1;
+        let Some(pause) = pause_after(failed).filter(|_| refused.passes) else {
+            return Err(TaskError::retryable(refused.cause));
+        };
+        let (what, seconds) = (refused.cause.sentence(), pause.as_secs());
+        ctx.warn(format!("{what} This was try {failed} of {TRIES}; the next one is in {seconds} s."));
+        ctx.sleep(pause).await?;
+    }
+}
 
 /// What it takes to cancel what a session runs.
 pub struct Watch {
@@ -23,19 +51,15 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Opens a session with the database that this connection names. `database` overrides the connection's.
+    /// Opens a session with the database that this connection names. While the server is away it is tried again.
     ///
     /// # Errors
     /// The connection does not exist, is wrong, or cannot be made.
-    pub async fn open(ctx: &TaskContext, conn_id: &str, database: Option<&str>) -> Result<(Session, Self), TaskError> {
+    pub async fn open(ctx: &TaskContext, conn_id: &str, hook: &HookParams) -> Result<(Session, Self), TaskError> {
         let connection = ctx.services.connection(conn_id).await?;
-        let connection = with_iam_login(ctx, connection).await?;
-        let destination = destination(&connection, database).map_err(TaskError::fatal)?;
-        let mut session = tokio::select! {
-            biased;
-            () = ctx.cancelled.cancelled() => return Err(TaskError::Cancelled),
-            opened = Session::open(&destination, &connection) => opened.map_err(TaskError::retryable)?,
-        };
+        let connection = with_iam_login(ctx, connection, hook.aws_conn_id.as_deref()).await?;
+        let destination = destination(&connection, hook).map_err(TaskError::fatal)?;
+        let mut session = patiently_opened(ctx, &destination, &connection).await?;
         let process = session.server_process().await;
         let process = process.map_err(|e| TaskError::retryable(statement_failed(&e, "SELECT pg_backend_pid()")))?;
         Ok((session, Self { connection, destination, process }))
@@ -70,7 +94,8 @@ impl Watch {
     /// Asks the server, over a session of its own, to give up what the other session runs.
     async fn cancel(&self, ctx: &TaskContext, process: i64) {
         let asking = async {
-            let mut session = Session::open(&self.destination, &self.connection).await?;
+            let opened = Session::open(&self.destination, &self.connection).await;
+            let mut session = opened.map_err(|refused| refused.cause)?;
             let order = format!("SELECT pg_cancel_backend({process})");
             let answer = session.run(&order).await.map_err(|error| statement_failed(&error, &order))?;
             session.close().await;

@@ -38,9 +38,7 @@ async fn every_topic_arrives_as_itself(f: Fixture) {
 
 async fn a_second_standalone_is_refused_with_the_name_of_the_first(f: Fixture) {
     let other = f.second_store().await;
-    assert_eq!(other.standalone_holder().await.unwrap(), None);
     let mut first = f.store.lock_standalone("process 17 on host alpha").await.unwrap();
-    assert_eq!(other.standalone_holder().await.unwrap().as_deref(), Some("process 17 on host alpha"));
     let refused = other.lock_standalone("process 18 on host beta").await.unwrap_err();
     assert!(matches!(&refused, StoreError::InUse { holder } if holder == "process 17 on host alpha"), "{refused}");
     first.still_held().await.unwrap();
@@ -50,9 +48,6 @@ async fn the_lock_is_free_again_after_its_holder_is_gone(f: Fixture) {
     drop(f.store.lock_standalone("process 17 on host alpha").await.unwrap());
     let other = f.second_store().await;
     // The server learns a little later that a connection is gone.
-    while other.standalone_holder().await.unwrap().is_some() {
-        tokio::task::yield_now().await;
-    }
     let taken = loop {
         match other.lock_standalone("process 18 on host beta").await {
             Err(StoreError::InUse { .. }) => tokio::task::yield_now().await,

@@ -1,6 +1,6 @@
 //! PostgreSQL's programs, and as whom they run.
 
-use std::os::unix::fs::chown;
+use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -39,6 +39,16 @@ impl Programs {
     /// Makes a folder that the server may write to.
     pub(crate) fn make_folder(&self, path: &Path) -> Result<(), TestkitError> {
         std::fs::create_dir_all(path).map_err(files(path))?;
+        match self.user {
+            Some((uid, gid)) => chown(path, Some(uid), Some(gid)).map_err(files(path)),
+            None => Ok(()),
+        }
+    }
+
+    /// Writes a file that the server and nobody else may read.
+    pub(crate) fn write_private(&self, path: &Path, text: &str) -> Result<(), TestkitError> {
+        std::fs::write(path, text).map_err(files(path))?;
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).map_err(files(path))?;
         match self.user {
             Some((uid, gid)) => chown(path, Some(uid), Some(gid)).map_err(files(path)),
             None => Ok(()),

@@ -94,6 +94,23 @@ impl PostgresServer {
         }
     }
 
+    /// Speaks TLS from now on, with this certificate and its key in PEM form. The server is restarted.
+    ///
+    /// # Errors
+    /// If it is the shared one, or does not start.
+    pub fn switch_tls_on(&self, certificate: &str, key: &str) -> Result<(), TestkitError> {
+        self.stop()?;
+        if let Some(folder) = &self.private {
+            let data = data(folder.path());
+            self.programs.write_private(&data.join("server.crt"), certificate)?;
+            self.programs.write_private(&data.join("server.key"), key)?;
+            let settings_file = data.join("postgresql.conf");
+            let settings = std::fs::read_to_string(&settings_file).map_err(files(&settings_file))?;
+            std::fs::write(&settings_file, settings + "ssl = on\n").map_err(files(&settings_file))?;
+        }
+        self.start_again()
+    }
+
     /// Starts a stopped server again, on the same port.
     ///
     /// # Errors
@@ -127,7 +144,9 @@ pub(super) fn start(programs: &Programs, folder: &Path, durable: bool) -> Result
     arguments.extend((!durable).then_some("--no-sync"));
     programs.run("initdb", &arguments)?;
     // A role whose name is `guarded` needs its password, for tests of wrong ones.
-    let access = "host all guarded all scram-sha-256\nhost all all all trust\nlocal all all trust\n";
+    // One whose name is `sealed` needs TLS.
+    let access = "host all guarded all scram-sha-256\nhostssl all sealed all trust\nhost all sealed all reject\n\
+                  host all all all trust\nlocal all all trust\n";
     let access_file = data.join("pg_hba.conf");
     std::fs::write(&access_file, access).map_err(files(&access_file))?;
     let port = free_port(folder)?;

@@ -11,6 +11,8 @@ use tokio::sync::OnceCell;
 use windrose_core::cause::Cause;
 
 use super::data_api::{self, Sql, Submission, SubmitError};
+use super::data_result::{Results, RowsAs};
+use super::load_error::{self, LoadedBy};
 use super::masked_sql::shown_sql;
 use crate::aws::parameters::AwsParameters;
 use crate::aws::session::{AwsSession, session_for};
@@ -21,6 +23,12 @@ use crate::seconds::Seconds;
 
 /// Airflow's interval between two looks.
 pub(super) const POLL_INTERVAL: Seconds = Seconds::from_whole(10);
+
+/// How often, and at which intervals, the answer about a bad row is looked for: after that the task fails without it.
+const LOOKS: u32 = 30;
+const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
+/// That answer is no larger, in bytes.
+const LARGEST_ROW: u64 = 64 * 1024;
 
 /// How a statement is waited for.
 #[derive(Debug, Clone, Copy)]
@@ -93,6 +101,58 @@ impl DataStatement {
             ctx.xcom_push("session_id", session_id.into());
         }
         Ok(answer)
+    }
+
+    /// The error with the row that a `COPY` could not load, if it is about one. That takes a statement of its own.
+    pub(super) async fn with_bad_row(&self, ctx: &TaskContext, handle: &Value, error: TaskError) -> TaskError {
+        if load_error::question(&error, LoadedBy::ThisSession).is_none() {
+            return error;
+        }
+        match self.bad_row(ctx, handle, &error).await {
+            Ok(Some(row)) => load_error::told(error, &row),
+            Ok(None) => error,
+            Err(refused) => {
+                ctx.warn(format!("Which row could not be loaded is not known: {refused}"));
+                error
+            }
+        }
+    }
+
+    async fn bad_row(&self, ctx: &TaskContext, handle: &Value, error: &TaskError) -> Result<Option<Value>, TaskError> {
+        let session = self.session(ctx).await?;
+        let answer = data_api::describe(session, handle.as_str().unwrap_or_default()).await?;
+        let parts = answer.sub_statements();
+        let culprit = parts.iter().find(|part| part.status() == Some(&StatementStatusString::Failed));
+        let number = culprit.map_or_else(|| answer.redshift_query_id(), |part| part.redshift_query_id());
+        let Some(question) = load_error::question(error, LoadedBy::Query(number)) else { return Ok(None) };
+        let submission = Submission {
+            parameters: Vec::new(),
+            statement_name: None,
+            with_event: false,
+            session_keep_alive_seconds: None,
+            ..self.submission.clone()
+        };
+        let token = uuid::Uuid::new_v4().to_string();
+        let id = match data_api::execute(session, &submission, &Sql::One(question), token).await {
+            Ok(id) => id,
+            Err(SubmitError::Aws(refused)) => return Err(refused.into()),
+            Err(SubmitError::Request(message)) => return Err(TaskError::failed(message)),
+        };
+        for _ in 0..LOOKS {
+            let answer = data_api::describe(session, &id).await?;
+            match answer.status().map_or("SUBMITTED", |status| status.as_str()) {
+                "FINISHED" => {
+                    let (rows_as, largest) = (RowsAs::Lists, LARGEST_ROW);
+                    let rows = Results { session, rows_as, largest, used: 0 }.of(&id).await?;
+                    return Ok(rows.get(0).cloned());
+                }
+                "FAILED" | "ABORTED" => {
+                    return Err(TaskError::failed(answer.error().unwrap_or("no reason is given").to_owned()));
+                }
+                _ => ctx.sleep(BETWEEN_LOOKS).await?,
+            }
+        }
+        Err(TaskError::failed("the question was not answered in time"))
     }
 
     pub(super) async fn cancel(&self, ctx: &TaskContext, handle: &Value) -> Result<(), TaskError> {

@@ -14,17 +14,21 @@ use crate::sql::connect::{truth, whole};
 const TOKEN_SECONDS: i32 = 3600;
 
 /// The connection as it is, or, if it is one of Redshift's and says `iam`, with a temporary login: from the workgroup
-/// that it names, else from the cluster. AWS is asked as the connection `aws_default`.
+/// that it names, else from the cluster. AWS is asked as this connection, or `aws_default` if none is given.
 ///
 /// # Errors
 /// AWS refuses, or the connection does not say whom to ask.
-pub async fn with_iam_login(ctx: &TaskContext, connection: Connection) -> Result<Connection, TaskError> {
+pub async fn with_iam_login(
+    ctx: &TaskContext,
+    connection: Connection,
+    aws_conn_id: Option<&str>,
+) -> Result<Connection, TaskError> {
     let mut extra = connection.extra_object();
     if connection.conn_type != "redshift" || !truth(extra.get("iam")) {
         return Ok(connection);
     }
     let aws = AwsParameters {
-        aws_conn_id: Some(DEFAULT_CONN_ID.to_owned()),
+        aws_conn_id: Some(aws_conn_id.unwrap_or(DEFAULT_CONN_ID).to_owned()),
         region_name: text(&extra, "region"),
         ..AwsParameters::default()
     };

@@ -8,6 +8,7 @@ mod data_result;
 mod data_statement;
 pub mod from_s3;
 pub mod iam_login;
+mod load_error;
 mod masked_sql;
 pub mod to_s3;
 mod transfer;

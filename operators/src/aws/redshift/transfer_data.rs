@@ -100,7 +100,10 @@ impl<T: Transfer> RemoteJob for DataTransfer<T> {
 
     async fn poll(&self, ctx: &TaskContext, handle: &Value) -> Result<Progress, TaskError> {
         Ok(match self.statement(ctx).await?.poll(ctx, handle).await? {
-            Progress::Failed(error) => Progress::Failed(advised(error, &self.route.credentials.acting())),
+            Progress::Failed(error) => {
+                let error = self.statement(ctx).await?.with_bad_row(ctx, handle, error).await;
+                Progress::Failed(advised(error, &self.route.credentials.acting()))
+            }
             other => other,
         })
     }

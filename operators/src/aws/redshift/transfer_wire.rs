@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use serde_json::{Value, json};
 use windrose_core::cause::Cause;
 
+use super::load_error::{self, LoadedBy};
 use super::masked_sql::{masked_sql, shown_sql};
 use super::transfer::{DEFAULT_REDSHIFT_CONN_ID, KeyWanted, Route, Transfer};
 use super::transfer_error::advised;
@@ -12,6 +13,7 @@ use crate::error::TaskError;
 use crate::operator::{Done, Operator};
 use crate::sql::connect::Dialect;
 use crate::sql::error::statement_failed;
+use crate::sql::hook_params::HookParams;
 use crate::sql::literal::with_parameters;
 use crate::sql::session::{Answer, Session};
 use crate::sql::watch::Watch;
@@ -32,9 +34,15 @@ pub(super) struct WireTransfer<T> {
 impl<T: Transfer> Operator for WireTransfer<T> {
     async fn execute(&self, ctx: &TaskContext) -> Result<Done, TaskError> {
         let conn_id = self.route.redshift_conn_id.as_deref().unwrap_or(DEFAULT_REDSHIFT_CONN_ID);
-        let (mut session, watch) = Watch::open(ctx, conn_id, None).await?;
+        let (mut session, watch) = Watch::open(ctx, conn_id, &HookParams::default()).await?;
         let rows = watch.over(ctx, self.carry_out(ctx, &mut session)).await;
-        let rows = rows.map_err(|error| advised(error, &self.route.credentials.acting()))?;
+        let rows = match rows {
+            Ok(rows) => rows,
+            Err(error) => {
+                let error = with_bad_row(ctx, &mut session, error).await;
+                return Err(advised(error, &self.route.credentials.acting()));
+            }
+        };
         session.close().await;
         Ok(Done::with(self.transfer.result(ctx, &self.route.credentials, rows).await))
     }
@@ -90,6 +98,26 @@ impl<T: Transfer> WireTransfer<T> {
             )));
         }
         Ok(keys)
+    }
+}
+
+/// The error with the row that could not be loaded, if it is about one.
+async fn with_bad_row(ctx: &TaskContext, session: &mut Session, error: TaskError) -> TaskError {
+    let Some(question) = load_error::question(&error, LoadedBy::ThisSession) else { return error };
+    // The transaction is lost, and takes no more questions. Outside of one this changes nothing.
+    let asked = async {
+        run(session, "ROLLBACK", "ROLLBACK").await?;
+        run(session, &question, &question).await
+    };
+    match asked.await {
+        Ok(answer) => match answer.rows.as_deref() {
+            Some([row, ..]) => load_error::told(error, row),
+            _ => error,
+        },
+        Err(refused) => {
+            ctx.warn(format!("Which row could not be loaded is not known: {refused}"));
+            error
+        }
     }
 }
 

@@ -86,3 +86,42 @@ fn another_method_is_refused_in_airflows_words() {
     let parameters = json!({"s3_bucket": "b", "s3_key": "k", "table": "t", "method": "MERGE"});
     assert!(built("s3_to_redshift", parameters).err().unwrap().starts_with("Method not found! Available methods:"));
 }
+
+/// A table and two files for it, the second with a bad third line.
+async fn with_a_bad_row(name: &str) -> Value {
+    LAB.sql(&format!("CREATE TABLE {name} (id integer, price numeric(8,2))")).await;
+    LAB.put(SOURCE, &format!("bad/{name}/1.csv"), "id,price\n1,2.50\n").await;
+    LAB.put(SOURCE, &format!("bad/{name}/2.csv"), "id,price\n2,3.50\n3,cheap\n").await;
+    json!({
+        "s3_bucket": SOURCE, "s3_key": format!("bad/{name}/"), "table": name, "iam_role": "default", "method": "REPLACE",
+        "copy_options": ["CSV", "IGNOREHEADER 1"],
+    })
+}
+
+fn names_the_row(text: &str, name: &str) {
+    let row = format!("Line 3 of s3://{SOURCE}/bad/{name}/2.csv, column price (numeric(8,2)), value 'cheap'");
+    for part in [&row, "Invalid digit, Value 'c', Pos 0, Type: Decimal", "MAXERROR"] {
+        assert!(text.contains(part), "'{part}' is missing in: {text}");
+    }
+}
+
+#[tokio::test]
+async fn a_bad_row_is_named_with_its_line_column_value_and_reason() {
+    let parameters = with_a_bad_row("bad_on_wire").await;
+    LAB.sql("INSERT INTO bad_on_wire VALUES (9, 9)").await;
+    for method in ["REPLACE", "APPEND"] {
+        let text = load(with(parameters.clone(), json!({"method": method, "autocommit": true}))).await.unwrap_err();
+        names_the_row(&text, "bad_on_wire");
+    }
+    assert_eq!(LAB.sql("SELECT id FROM bad_on_wire").await, json!([[9]]), "what was there stays");
+}
+
+#[tokio::test]
+async fn the_data_api_names_the_bad_row_too() {
+    let kwargs = json!({"workgroup_name": WORKGROUP, "database": "dev", "secret_arn": LAB.secret_arn()});
+    let more = json!({"redshift_data_api_kwargs": kwargs, "data_api_aws_conn_id": "aws_default"});
+    let parameters = with(with_a_bad_row("bad_by_api").await, more);
+    for method in ["REPLACE", "APPEND"] {
+        names_the_row(&load(with(parameters.clone(), json!({"method": method}))).await.unwrap_err(), "bad_by_api");
+    }
+}

@@ -18,6 +18,7 @@ use crate::error::TaskError;
 use crate::operator::Runnable;
 use crate::registry;
 use crate::sql::connect::destination;
+use crate::sql::hook_params::HookParams;
 use crate::sql::session::Session;
 use crate::testing::{TestServices, TestTask};
 
@@ -180,7 +181,7 @@ impl Lab {
     /// Rows of a statement that is run directly.
     pub(super) async fn sql(&self, text: &str) -> Value {
         let connection = self.redshift("direct");
-        let place = destination(&connection, None).expect("a destination");
+        let place = destination(&connection, &HookParams::default()).expect("a destination");
         let mut session = Session::open(&place, &connection).await.expect("a session");
         let answer = session.run(text).await.expect("the statement runs");
         session.close().await;
