@@ -12,6 +12,7 @@ use serde_json::{Map, Value};
 
 use crate::catalog::OperatorKind;
 use crate::ids::{DagId, TaskId};
+use crate::mapping::Expansion;
 use crate::time::Timestamp;
 use crate::trigger_rule::TriggerRule;
 
@@ -125,6 +126,26 @@ impl Dag {
         self.neighbours(position, petgraph::Direction::Outgoing)
     }
 
+    /// The group around a task that is mapped, if there is one; mapped groups do not nest.
+    #[must_use]
+    pub fn mapped_group(&self, position: usize) -> Option<&Group> {
+        let mut at = self.tasks[position].group.as_deref();
+        while let Some(group) = at.and_then(|id| self.groups.get(id)) {
+            if group.expansion.is_some() {
+                return Some(group);
+            }
+            at = group.parent.as_deref();
+        }
+        None
+    }
+
+    /// What a task is mapped over, by itself or with the group around it.
+    #[must_use]
+    pub fn expansion(&self, position: usize) -> Option<&Expansion> {
+        let own = self.tasks[position].expansion.as_ref();
+        own.or_else(|| self.mapped_group(position)?.expansion.as_ref())
+    }
+
     fn neighbours(&self, position: usize, direction: petgraph::Direction) -> Vec<usize> {
         let mut found: Vec<_> =
             self.graph.neighbors_directed(NodeIndex::new(position), direction).map(NodeIndex::index).collect();
@@ -180,7 +201,7 @@ pub enum Schedule {
 }
 
 /// A group of tasks.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Group {
     /// Its full id: `extract.raw`.
     pub id: String,
@@ -188,6 +209,8 @@ pub struct Group {
     pub parent: Option<String>,
     /// For people.
     pub tooltip: Option<String>,
+    /// What its tasks are mapped over, together.
+    pub expansion: Option<Expansion>,
 }
 
 /// A task.
@@ -255,6 +278,10 @@ pub struct Task {
     pub do_xcom_push: bool,
     /// The fields only sensors have.
     pub sensor: Option<SensorSettings>,
+    /// What it is mapped over.
+    pub expansion: Option<Expansion>,
+    /// A template for the name of each of its mapped instances.
+    pub map_index_template: Option<String>,
 }
 
 impl Task {
@@ -293,6 +320,8 @@ impl Task {
             owner: None,
             do_xcom_push: true,
             sensor: (kind == OperatorKind::Sensor).then(SensorSettings::default),
+            expansion: None,
+            map_index_template: None,
         }
     }
 }

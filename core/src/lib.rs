@@ -13,6 +13,7 @@ pub mod dag_file;
 pub mod ids;
 mod jitter;
 pub mod log_line;
+pub mod mapping;
 pub mod outcome;
 pub mod poke_interval;
 pub mod priority_weight;

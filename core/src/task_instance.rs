@@ -27,6 +27,9 @@ pub struct TaskColumns {
     pub ended_at: Option<Timestamp>,
     /// Which way a branching task sent the run.
     pub routing: Option<Routing>,
+    /// For a task that others are mapped over: the length of what it returned; for one instance of a mapped task 1, if it
+    /// returned anything (Airflow's `TaskMap`).
+    pub mapped_length: Option<u32>,
 }
 
 impl TaskColumns {

@@ -1,9 +1,9 @@
-//! How the upstream tasks of one task ended, as numbers: kept up to date edge by edge, so that a trigger rule never
-//! looks at the tasks themselves.
+//! How the upstream task instances of one task ended, as numbers: kept up to date edge by edge, so that a trigger rule
+//! never looks at the tasks themselves.
 
 use windrose_core::task_state::FinalState;
 
-/// Upstream tasks by final state. Those that are not in any are unfinished.
+/// Upstream task instances by final state. Those that are not in any are unfinished.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct UpstreamCounts {
     /// All of them.
@@ -39,10 +39,26 @@ impl UpstreamCounts {
         self.done() >= self.total
     }
 
-    /// One more upstream task, unfinished so far.
-    pub const fn expect(&mut self, is_setup: bool) {
-        self.total += 1;
-        self.setups += is_setup as u32;
+    /// So many more upstream task instances, unfinished so far.
+    pub const fn expect(&mut self, count: u32, is_setup: bool) {
+        self.total += count;
+        self.setups += if is_setup { count } else { 0 };
+    }
+
+    /// These and those.
+    #[must_use]
+    pub const fn plus(self, other: &Self) -> Self {
+        Self {
+            total: self.total + other.total,
+            success: self.success + other.success,
+            failed: self.failed + other.failed,
+            upstream_failed: self.upstream_failed + other.upstream_failed,
+            skipped: self.skipped + other.skipped,
+            removed: self.removed + other.removed,
+            setups: self.setups + other.setups,
+            setups_success: self.setups_success + other.setups_success,
+            setups_skipped: self.setups_skipped + other.setups_skipped,
+        }
     }
 
     /// One of them has ended so.

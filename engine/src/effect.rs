@@ -8,6 +8,7 @@ use windrose_core::ids::{AttemptId, TaskInstanceKey};
 use windrose_core::outcome::XCom;
 use windrose_core::run_state::RunState;
 use windrose_core::task_instance::TaskChange;
+use windrose_core::task_state::TaskState;
 use windrose_core::time::Timestamp;
 
 /// One thing to do. Rows are written first, in one transaction; the rest follows its commit.
@@ -17,8 +18,18 @@ pub enum Effect {
     SetTask(TaskChange),
     /// Write the run.
     SetRun(RunChange),
-    /// Write a task instance that came with a new DAG version: state None, no try yet.
+    /// Write a task instance that came with a new DAG version or a longer mapped value: state None, no try yet.
     AddTask(TaskInstanceKey),
+    /// A mapped task is expanded: the row that stood for all its instances makes way for theirs, which are in state None
+    /// with no try yet.
+    Expand {
+        /// The row that stood for all.
+        key: TaskInstanceKey,
+        /// Where it was when the effects were drained last. Guard the removal with it.
+        from: TaskState,
+        /// How many instances there are now; their map indexes begin at 0.
+        length: u32,
+    },
     /// Write how an attempt ended.
     EndAttempt(AttemptEnd),
     /// Keep these values; they replace those with the same keys.

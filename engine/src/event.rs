@@ -3,9 +3,9 @@
 use windrose_core::ids::{AttemptId, TaskId, TaskInstanceKey};
 use windrose_core::outcome::Report;
 use windrose_core::run_state::IllegalRunTransition;
-use windrose_core::task_state::{FinalState, IllegalTransition, TaskStateName};
+use windrose_core::task_state::{FinalState, IllegalTransition};
 
-use crate::past::PreviousRun;
+use crate::past::{PastNews, PreviousRun};
 use crate::plan::Plan;
 
 /// What happens to one run.
@@ -95,8 +95,8 @@ pub enum Event {
     PreviousTask {
         /// The task.
         task: TaskId,
-        /// Its state there.
-        state: TaskStateName,
+        /// What happened to it.
+        news: PastNews,
     },
     /// A person moves the run to another version of its DAG: tasks that are gone are removed, new ones are added.
     NewVersion {

@@ -70,11 +70,11 @@ pub enum Reason {
 }
 
 impl RunMachine {
-    /// Every reason why a task instance is not running. It is empty for unknown tasks, and for one that nothing will ever
+    /// Every reason why a task instance is not running. It is empty for unknown ones, and for one that nothing will ever
     /// wake, which must not exist in a running run.
     #[must_use]
-    pub fn explain(&self, task: &str) -> Vec<Reason> {
-        let Some(p) = self.plan.dag().position(task).and_then(|p| u32::try_from(p).ok()) else { return Vec::new() };
+    pub fn explain(&self, task: &str, map_index: i32) -> Vec<Reason> {
+        let Some(p) = self.find(task, map_index) else { return Vec::new() };
         let state = self.tasks[p as usize].state;
         if state.is_final() {
             return vec![Reason::Final { state: state.name() }];
@@ -100,21 +100,28 @@ impl RunMachine {
         reasons
     }
 
-    fn explain_dependencies(&self, p: u32, reasons: &mut Vec<Reason>) {
-        if self.is_dirty[p as usize] {
+    fn explain_dependencies(&self, i: u32, reasons: &mut Vec<Reason>) {
+        let p = self.position_of(i);
+        if self.is_dirty[i as usize] || self.dirty_mapped.contains(&p) {
             reasons.push(Reason::ToBeJudged);
         }
-        match self.judge(p) {
+        match self.judge(i) {
             Judgement::Run | Judgement::End(_) => {}
             Judgement::WaitForPast => reasons.push(Reason::PreviousRun),
             Judgement::Wait => {
-                let direct = self.unfinished(self.plan.upstream.of(p).iter().copied());
+                let sources = self.plan.sources.get(&p).filter(|_| self.is_unexpanded(p));
+                let mut above: Vec<u32> =
+                    self.plan.upstream.of(p).iter().chain(sources.into_iter().flatten()).copied().collect();
+                above.sort_unstable();
+                above.dedup();
+                let direct = self.unfinished(i, &above);
                 if !direct.is_empty() {
                     let rule = self.plan.task(p).trigger_rule;
                     reasons.push(Reason::Upstream { rule, tasks: direct });
                 }
                 let around = |(&setup, scope): (&u32, &Vec<u32>)| scope.binary_search(&p).is_ok().then_some(setup);
-                let setups = self.unfinished(self.plan.scopes.iter().filter_map(around));
+                let setups: Vec<u32> = self.plan.scopes.iter().filter_map(around).collect();
+                let setups = self.unfinished(i, &setups);
                 if !setups.is_empty() {
                     reasons.push(Reason::Setups { tasks: setups });
                 }
@@ -125,8 +132,16 @@ impl RunMachine {
         }
     }
 
-    fn unfinished(&self, tasks: impl Iterator<Item = u32>) -> Vec<(TaskId, TaskStateName)> {
-        tasks
+    fn unfinished(&self, i: u32, above: &[u32]) -> Vec<(TaskId, TaskStateName)> {
+        let p = self.position_of(i);
+        let instances = above.iter().flat_map(|&above| {
+            if self.plan.mapped_together(p, above) {
+                self.partner_above(i, above).into_iter().collect()
+            } else {
+                self.instances_of(above)
+            }
+        });
+        instances
             .map(|p| &self.tasks[p as usize])
             .filter(|row| !row.state.is_final())
             .map(|row| (row.task.clone(), row.state.name()))

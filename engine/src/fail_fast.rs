@@ -13,9 +13,9 @@ impl RunMachine {
         if !self.plan.dag().fail_fast {
             return;
         }
-        let by = format!("fail_fast, because task '{}' failed", self.plan.task(failed).id);
-        for p in 0..u32::try_from(self.tasks.len()).unwrap_or(u32::MAX) {
-            if self.plan.task(p).teardown.is_some() {
+        let by = format!("fail_fast, because task '{}' failed", self.plan.task(self.position_of(failed)).id);
+        for p in 0..self.count() {
+            if self.plan.task(self.position_of(p)).teardown.is_some() {
                 continue;
             }
             let (end, cause) = match self.tasks[p as usize].state {

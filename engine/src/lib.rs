@@ -16,7 +16,8 @@
 //! After a restart, rows are loaded with [`RunMachine::restore`] and the same path goes on. An event costs work in
 //! proportion to the edges it touches, never to the size of the DAG.
 //!
-//! Task mapping is not part of it yet: every task instance has map index −1.
+//! Task instances are numbered (see `instances`): in this crate `p` is the position of a task in the DAG, `i` the number
+//! of an instance, and for tasks that are not mapped both are the same.
 
 pub mod admission;
 mod command;
@@ -26,6 +27,8 @@ pub mod effect;
 pub mod event;
 pub mod explain;
 mod fail_fast;
+mod instances;
+mod mapping;
 pub mod past;
 pub mod plan;
 mod readiness;
@@ -46,7 +49,7 @@ pub mod trigger_rule;
 pub use admission::{Admission, Admitted};
 pub use effect::{Candidate, Effect, RunChange};
 pub use event::{Event, MarkedState, Refused, Selection};
-pub use past::PreviousRun;
+pub use past::{PastNews, PreviousRun};
 pub use plan::Plan;
 pub use run_machine::RunMachine;
 pub use snapshot::{RunSnapshot, TaskSnapshot};

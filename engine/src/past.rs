@@ -3,6 +3,8 @@
 //! Which run that is depends on the DAG, as in Airflow: with catchup the last run before it that was not made by hand,
 //! else the last run before it of any type. The caller finds it and keeps telling how it stands.
 
+use std::collections::BTreeSet;
+
 use windrose_core::dag::{Catchup, Dag, Task};
 use windrose_core::ids::TaskId;
 use windrose_core::run_state::RunType;
@@ -16,7 +18,21 @@ pub enum PreviousRun {
     /// There is none: nothing to wait for.
     None,
     /// Its task instances. A task that is missing here has no instance there, and keeps this run's waiting.
-    Tasks(Vec<(TaskId, TaskStateName)>),
+    Tasks(Vec<(TaskId, i32, TaskStateName)>),
+}
+
+/// What happens in the run before to the instances of one task.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PastNews {
+    /// One of them is in this state now.
+    State {
+        /// Which.
+        map_index: i32,
+        /// Where it is.
+        state: TaskStateName,
+    },
+    /// It was expanded into so many, none of which has ended.
+    Expanded(u32),
 }
 
 /// Whether a run of this type can be the one before another: the latest such run with an earlier logical date is.
@@ -37,8 +53,31 @@ pub(crate) enum Past {
     Unknown,
     /// There is none.
     First,
-    /// By task: whether its instance there ended well (succeeded or skipped).
-    Known(Vec<bool>),
+    /// By task: what its instances there are.
+    Known(Vec<PastTask>),
+}
+
+/// The instances of one task in the run before.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct PastTask {
+    count: u32,
+    /// Those that have not ended well, by map index.
+    bad: BTreeSet<i32>,
+}
+
+impl PastTask {
+    /// All of them succeeded or were skipped, and there is at least one.
+    fn is_good(&self) -> bool {
+        self.count > 0 && self.bad.is_empty()
+    }
+
+    fn note(&mut self, map_index: i32, state: TaskStateName) {
+        if ended_well(state) {
+            self.bad.remove(&map_index);
+        } else {
+            self.bad.insert(map_index);
+        }
+    }
 }
 
 impl Past {
@@ -46,25 +85,32 @@ impl Past {
         match run {
             PreviousRun::None => Self::First,
             PreviousRun::Tasks(tasks) => {
-                let mut good = vec![false; plan.len()];
-                for (task, state) in tasks {
+                let mut known = vec![PastTask::default(); plan.len()];
+                for (task, map_index, state) in tasks {
                     if let Some(p) = plan.dag().position(task.as_str()) {
-                        good[p] = ended_well(*state);
+                        known[p].count += 1;
+                        known[p].note(*map_index, *state);
                     }
                 }
-                Self::Known(good)
+                Self::Known(known)
             }
         }
     }
 
     /// Notes a change in the run before.
-    pub(crate) fn set(&mut self, p: u32, state: TaskStateName) {
-        if let Self::Known(good) = self {
-            good[p as usize] = ended_well(state);
+    pub(crate) fn tell(&mut self, p: u32, news: &PastNews) {
+        let Self::Known(known) = self else { return };
+        let task = &mut known[p as usize];
+        match *news {
+            PastNews::State { map_index, state } => task.note(map_index, state),
+            PastNews::Expanded(count) => {
+                *task = PastTask { count, bad: (0..i32::try_from(count).unwrap_or(i32::MAX)).collect() };
+            }
         }
     }
 
-    /// Whether this task may run as far as the run before is concerned.
+    /// Whether this task may run as far as the run before is concerned: all its instances there count, whatever the map
+    /// index (Airflow's `PrevDagrunDep._count_unsuccessful_tis`).
     pub(crate) fn allows(&self, plan: &Plan, p: u32) -> bool {
         let task = plan.task(p);
         if !depends_on_past(task) {
@@ -73,9 +119,9 @@ impl Past {
         match self {
             Self::Unknown => false,
             Self::First => true,
-            Self::Known(good) => {
-                good[p as usize]
-                    && (!task.wait_for_downstream || plan.downstream.of(p).iter().all(|&d| good[d as usize]))
+            Self::Known(known) => {
+                let good = |p: u32| known[p as usize].is_good();
+                good(p) && (!task.wait_for_downstream || plan.downstream.of(p).iter().all(|&d| good(d)))
             }
         }
     }

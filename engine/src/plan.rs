@@ -1,9 +1,10 @@
 //! A DAG version, compiled for running: made once, shared by all runs of that version.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, OnceLock};
 
 use windrose_core::dag::{Dag, Task};
+use windrose_core::mapping::{Expansion, MAX_MAP_LENGTH};
 
 use crate::counters::UpstreamCounts;
 use crate::setup_scope;
@@ -22,6 +23,13 @@ pub struct Plan {
     pub(crate) fresh_counts: Vec<UpstreamCounts>,
     /// The same for the setups in whose scope it indirectly stands, for those tasks that have any.
     pub(crate) fresh_setup_counts: HashMap<u32, UpstreamCounts>,
+    /// Tasks of the same mapped group have the same number here.
+    mapped_group: Vec<Option<u32>>,
+    /// Mapped task → the tasks it is mapped over.
+    pub(crate) sources: HashMap<u32, Vec<u32>>,
+    /// The other way round.
+    pub(crate) mapped_by: HashMap<u32, Vec<u32>>,
+    max_map_length: usize,
     weights: OnceLock<Vec<i64>>,
 }
 
@@ -40,17 +48,84 @@ impl Plan {
         }
         pairs.sort_unstable();
         let upstream = Edges::new(count, &pairs);
-        let mut fresh_counts = vec![UpstreamCounts::default(); count];
-        for &(below, above) in &pairs {
-            fresh_counts[below as usize].expect(dag.tasks[above as usize].setup);
-        }
         let scopes = setup_scope::indirect_scopes(&dag, &upstream, &downstream);
-        let mut fresh_setup_counts: HashMap<u32, UpstreamCounts> = HashMap::new();
-        for &p in scopes.values().flatten() {
-            fresh_setup_counts.entry(p).or_default().expect(true);
+        let (sources, mapped_by) = mapped_over(&dag);
+        let mut plan = Self {
+            upstream,
+            downstream,
+            rank: ranks(&dag),
+            scopes,
+            fresh_counts: vec![UpstreamCounts::default(); count],
+            fresh_setup_counts: HashMap::new(),
+            mapped_group: mapped_groups(&dag),
+            sources,
+            mapped_by,
+            max_map_length: MAX_MAP_LENGTH,
+            weights: OnceLock::new(),
+            dag,
+        };
+        plan.count_fresh(&pairs);
+        plan
+    }
+
+    /// A task whose return value is longer than this fails if others are mapped over it (Airflow's `max_map_length`).
+    #[must_use]
+    pub fn with_max_map_length(self, max_map_length: usize) -> Self {
+        Self { max_map_length, ..self }
+    }
+
+    /// Edges between tasks of one mapped group are left out: there each instance has counters of its own.
+    fn count_fresh(&mut self, pairs: &[(u32, u32)]) {
+        for &(below, above) in pairs {
+            if !self.mapped_together(above, below) {
+                let (instances, is_setup) = (self.first_length(above), self.task(above).setup);
+                self.fresh_counts[below as usize].expect(instances, is_setup);
+            }
         }
-        let rank = ranks(&dag);
-        Self { dag, upstream, downstream, rank, scopes, fresh_counts, fresh_setup_counts, weights: OnceLock::new() }
+        let mut fresh: HashMap<u32, UpstreamCounts> = HashMap::new();
+        for (&setup, scope) in &self.scopes {
+            for &p in scope {
+                let together = self.mapped_together(setup, p);
+                fresh.entry(p).or_default().expect(if together { 0 } else { self.first_length(setup) }, true);
+            }
+        }
+        self.fresh_setup_counts = fresh;
+    }
+
+    /// What a task is mapped over, by itself or with its group.
+    pub(crate) fn expansion(&self, p: u32) -> Option<&Expansion> {
+        self.dag.expansion(p as usize)
+    }
+
+    /// Whether two tasks are in the same mapped group, so that their instances go together one by one.
+    pub(crate) fn mapped_together(&self, one: u32, other: u32) -> bool {
+        let group = self.mapped_group[one as usize];
+        group.is_some() && group == self.mapped_group[other as usize]
+    }
+
+    pub(crate) const fn max_map_length(&self) -> usize {
+        self.max_map_length
+    }
+
+    /// How many instances a task has from the start, if the DAG file alone says so; an empty one is found out later.
+    pub(crate) fn literal_length(&self, p: u32) -> Option<u32> {
+        let length = self.expansion(p)?.literal_length().filter(|&length| length > 0)?;
+        u32::try_from(length).ok()
+    }
+
+    fn first_length(&self, p: u32) -> u32 {
+        self.literal_length(p).unwrap_or(1)
+    }
+
+    /// The task instances of a new run, by position and map index, in the order of the file.
+    pub fn first_instances(&self) -> impl Iterator<Item = (usize, i32)> {
+        (0_u32..).zip(&self.dag.tasks).flat_map(|(p, _)| {
+            let indexes = match self.literal_length(p) {
+                Some(length) => 0..i32::try_from(length).unwrap_or(i32::MAX),
+                None => -1..0,
+            };
+            indexes.map(move |index| (p as usize, index))
+        })
     }
 
     /// The DAG.
@@ -91,6 +166,32 @@ impl Plan {
 
 fn index(node: petgraph::graph::NodeIndex) -> u32 {
     u32::try_from(node.index()).unwrap_or(u32::MAX)
+}
+
+fn mapped_groups(dag: &Dag) -> Vec<Option<u32>> {
+    let mut numbers = BTreeMap::new();
+    let mut number_of = |id: &str| {
+        let next = u32::try_from(numbers.len()).unwrap_or(u32::MAX);
+        *numbers.entry(id.to_owned()).or_insert(next)
+    };
+    (0..dag.tasks.len()).map(|position| dag.mapped_group(position).map(|group| number_of(&group.id))).collect()
+}
+
+type Neighbours = HashMap<u32, Vec<u32>>;
+
+/// Which tasks each task is mapped over, and the other way round.
+fn mapped_over(dag: &Dag) -> (Neighbours, Neighbours) {
+    let (mut sources, mut mapped_by) = (Neighbours::new(), Neighbours::new());
+    for p in 0..u32::try_from(dag.tasks.len()).unwrap_or(u32::MAX) {
+        let Some(expansion) = dag.expansion(p as usize) else { continue };
+        let position = |task: &&windrose_core::ids::TaskId| u32::try_from(dag.position(task.as_str())?).ok();
+        let over: Vec<u32> = expansion.tasks().iter().filter_map(position).collect();
+        for &source in &over {
+            mapped_by.entry(source).or_default().push(p);
+        }
+        sources.insert(p, over);
+    }
+    (sources, mapped_by)
 }
 
 fn ranks(dag: &Dag) -> Vec<u32> {

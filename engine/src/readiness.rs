@@ -2,6 +2,7 @@
 
 use windrose_core::task_state::FinalState;
 
+use crate::counters::UpstreamCounts;
 use crate::run_machine::RunMachine;
 use crate::trigger_rule::{Verdict, setup_verdict, verdict};
 
@@ -20,30 +21,38 @@ pub(crate) enum Judgement {
 
 impl RunMachine {
     /// Judges one task instance by the counters as they stand. A mark does not wait for the run before, as in Airflow.
-    pub(crate) fn judge(&self, p: u32) -> Judgement {
-        if self.routed_away[p as usize] > 0 {
+    pub(crate) fn judge(&self, i: u32) -> Judgement {
+        if self.routed_away[i as usize] > 0 {
             return Judgement::End(FinalState::Skipped);
         }
-        match self.verdict(p) {
+        let p = self.position_of(i);
+        let by_rule = match self.verdict(i) {
             Verdict::Wait => Judgement::Wait,
             Verdict::Skip => Judgement::End(FinalState::Skipped),
             Verdict::UpstreamFailed => Judgement::End(FinalState::UpstreamFailed),
             Verdict::Run if self.past.allows(&self.plan, p) => Judgement::Run,
             Verdict::Run => Judgement::WaitForPast,
-        }
+        };
+        self.with_sources(p, by_rule)
     }
 
     /// What the setups around it and its trigger rule say. `always`, and having nothing upstream, overrule both.
-    fn verdict(&self, p: u32) -> Verdict {
+    fn verdict(&self, i: u32) -> Verdict {
+        let p = self.position_of(i);
         let rule = self.plan.task(p).trigger_rule;
-        let counts = &self.counts[p as usize];
-        let by_rule = verdict(rule, counts);
+        let counts = together(self.counts[p as usize], self.group_counts.get(&i));
+        let by_rule = verdict(rule, &counts);
         let unconditional = counts.total == 0 || rule == windrose_core::trigger_rule::TriggerRule::Always;
-        match self.setup_counts.get(&p).filter(|_| !unconditional).map(setup_verdict) {
+        let setups = self.setup_counts.get(&p).filter(|_| !unconditional);
+        match setups.map(|setups| setup_verdict(&together(*setups, self.group_setup_counts.get(&i)))) {
             None | Some(Verdict::Run) => by_rule,
             Some(Verdict::Wait) if by_rule == Verdict::Run => Verdict::Wait,
             Some(Verdict::Wait) => by_rule,
             Some(end) => end,
         }
     }
+}
+
+fn together(shared: UpstreamCounts, of_instance: Option<&UpstreamCounts>) -> UpstreamCounts {
+    of_instance.map_or(shared, |own| shared.plus(own))
 }

@@ -9,21 +9,28 @@ use windrose_core::time::Timestamp;
 
 use crate::effect::Effect;
 use crate::event::Refused;
+use crate::routing::UnknownBranch;
 use crate::run_machine::RunMachine;
 use crate::transition::Because;
 
 impl RunMachine {
     /// A worker's last word on an attempt. It is refused if another attempt, or none, holds the task instance.
     pub(crate) fn ended(&mut self, now: Timestamp, key: &TaskInstanceKey, report: Report) -> Result<(), Refused> {
-        let p = self.position(key)?;
+        let p = self.instance(key)?;
         self.must_hold(p, report.attempt)?;
         let Report { attempt, outcome, xcoms, routing, started_at, .. } = report;
         self.tasks[p as usize].columns.started_at = Some(started_at);
         match outcome {
-            Outcome::Success => match routing.map(|r| self.route(now, p, r)) {
-                Some(Err(wrong)) => self.failed(now, p, attempt, wrong.into_cause(), true)?,
-                Some(Ok(())) | None => self.end(now, p, attempt, FinalState::Success)?,
-            },
+            Outcome::Success => {
+                let routed = routing.map_or(Ok(()), |r| self.route(now, p, r).map_err(UnknownBranch::into_cause));
+                match routed.err().or_else(|| self.unmappable(p, &xcoms)) {
+                    Some(cause) => self.failed(now, p, attempt, cause, true)?,
+                    None => {
+                        self.note_returned(p, &xcoms);
+                        self.end(now, p, attempt, FinalState::Success)?;
+                    }
+                }
+            }
             Outcome::Skipped { .. } => self.end(now, p, attempt, FinalState::Skipped)?,
             Outcome::Failed { cause, retry } => self.failed(now, p, attempt, cause, retry)?,
             Outcome::Reschedule { at } => {
@@ -49,10 +56,10 @@ impl RunMachine {
         detail: String,
         reattach: bool,
     ) -> Result<(), Refused> {
-        let p = self.position(key)?;
+        let p = self.instance(key)?;
         self.must_hold(p, attempt)?;
         let cause = Cause::Lost { detail };
-        if reattach || self.plan.task(p).on_lost == OnLost::Retry {
+        if reattach || self.plan.task(self.position_of(p)).on_lost == OnLost::Retry {
             self.change(now, p, TaskEvent::Lost(attempt), Because { cause: Some(cause), by: "" })?;
         } else {
             self.failed(now, p, attempt, cause, false)?;

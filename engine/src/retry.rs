@@ -9,7 +9,7 @@ use crate::run_machine::RunMachine;
 impl RunMachine {
     /// When the next try is due; `None` if there is none.
     pub(crate) fn next_try(&self, now: Timestamp, p: u32, cause: &Cause) -> Option<Timestamp> {
-        let (task, row) = (self.plan.task(p), &self.tasks[p as usize]);
+        let (task, row) = (self.plan.task(self.position_of(p)), &self.tasks[p as usize]);
         let wanted = task.retry_on.as_ref().is_none_or(|kinds| kinds.iter().any(|kind| kind == cause.kind()));
         if !wanted || row.columns.try_number > row.columns.max_tries {
             return None;

@@ -26,11 +26,12 @@ impl UnknownBranch {
 
 impl RunMachine {
     /// A branching task has succeeded: skips what it leads away from, except what runs, succeeded or failed.
-    pub(crate) fn route(&mut self, now: Timestamp, p: u32, routing: Routing) -> Result<(), UnknownBranch> {
+    pub(crate) fn route(&mut self, now: Timestamp, i: u32, routing: Routing) -> Result<(), UnknownBranch> {
+        let p = self.position_of(i);
         let skipped = skipped_by(&self.plan, p, &routing)?;
-        self.tasks[p as usize].columns.routing = Some(routing);
+        self.tasks[i as usize].columns.routing = Some(routing);
         let by = format!("task '{}', which does not lead here", self.plan.task(p).id);
-        for &other in &skipped {
+        for other in self.led_away(i, &skipped) {
             let leave = matches!(
                 self.tasks[other as usize].state,
                 TaskState::Running(_)
@@ -42,36 +43,46 @@ impl RunMachine {
                 let _removed = self.change(now, other, TaskEvent::Decided(FinalState::Skipped), because);
             }
         }
-        self.count_routing(p, &skipped, |count| *count += 1);
+        self.count_routing(i, &skipped, |count| *count += 1);
         Ok(())
     }
 
     /// Loads what a branch decided before a restart.
-    pub(crate) fn apply_recorded_routing(&mut self, p: u32) {
-        self.with_recorded_routing(p, |count| *count += 1);
+    pub(crate) fn apply_recorded_routing(&mut self, i: u32) {
+        self.with_recorded_routing(i, |count| *count += 1);
     }
 
     /// A branching task is to decide again.
-    pub(crate) fn forget_routing(&mut self, p: u32) {
-        self.with_recorded_routing(p, |count| *count -= 1);
-        self.tasks[p as usize].columns.routing = None;
+    pub(crate) fn forget_routing(&mut self, i: u32) {
+        self.with_recorded_routing(i, |count| *count -= 1);
+        self.tasks[i as usize].columns.routing = None;
     }
 
-    fn with_recorded_routing(&mut self, p: u32, count: impl Fn(&mut u32)) {
-        let Some(routing) = &self.tasks[p as usize].columns.routing else { return };
+    fn with_recorded_routing(&mut self, i: u32, count: impl Fn(&mut u32)) {
+        let Some(routing) = &self.tasks[i as usize].columns.routing else { return };
         // The plan of another DAG version may not hold what was chosen then.
-        if let Ok(skipped) = skipped_by(&self.plan, p, routing) {
-            self.count_routing(p, &skipped, count);
+        if let Ok(skipped) = skipped_by(&self.plan, self.position_of(i), routing) {
+            self.count_routing(i, &skipped, count);
         }
+    }
+
+    /// The instances of these tasks, for a branch in a mapped group only its partners in there.
+    fn led_away(&self, i: u32, tasks: &[u32]) -> Vec<u32> {
+        let p = self.position_of(i);
+        let of = |&other: &u32| {
+            if self.plan.mapped_together(p, other) { self.partners_below(i, other) } else { self.instances_of(other) }
+        };
+        tasks.iter().flat_map(of).collect()
     }
 
     /// Only direct downstream tasks remember: a task that runs while it is skipped is skipped at its next try, and one
     /// that is cleared without the branch is skipped again.
-    fn count_routing(&mut self, p: u32, skipped: &[u32], count: impl Fn(&mut u32)) {
-        for &other in skipped {
-            if self.plan.downstream.of(p).binary_search(&other).is_ok() {
-                count(&mut self.routed_away[other as usize]);
-            }
+    fn count_routing(&mut self, i: u32, skipped: &[u32], count: impl Fn(&mut u32)) {
+        let p = self.position_of(i);
+        let direct: Vec<u32> =
+            skipped.iter().copied().filter(|other| self.plan.downstream.of(p).binary_search(other).is_ok()).collect();
+        for other in self.led_away(i, &direct) {
+            count(&mut self.routed_away[other as usize]);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! One DAG run as a state machine. The contract is in the crate's documentation.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
 use indexmap::IndexMap;
@@ -15,6 +15,7 @@ use windrose_core::time::Timestamp;
 use crate::counters::UpstreamCounts;
 use crate::effect::{Candidate, Effect, RunChange};
 use crate::event::{Event, Refused};
+use crate::instances::Mapped;
 use crate::past::Past;
 use crate::plan::Plan;
 use crate::snapshot::{RunSnapshot, TaskSnapshot};
@@ -31,12 +32,21 @@ pub struct RunMachine {
     pub(crate) state: RunState,
     pub(crate) started_at: Option<Timestamp>,
     pub(crate) ended_at: Option<Timestamp>,
-    /// By position, as everything below.
+    /// By instance.
     pub(crate) tasks: Vec<TaskSnapshot>,
+    /// The position of each instance's task.
+    pub(crate) positions: Vec<u32>,
+    /// Mapped tasks by position.
+    pub(crate) mapped: HashMap<u32, Mapped>,
+    /// By position: all instances of a task wait for the same, but for what is mapped together with them.
     pub(crate) counts: Vec<UpstreamCounts>,
     /// The setups in whose scope a task indirectly stands; only tasks that have any.
-    pub(crate) setup_counts: std::collections::HashMap<u32, UpstreamCounts>,
-    /// How many branches directly above have decided against a task.
+    pub(crate) setup_counts: HashMap<u32, UpstreamCounts>,
+    /// By instance: the partners in its mapped group.
+    pub(crate) group_counts: HashMap<u32, UpstreamCounts>,
+    /// The same for setups in whose scope it indirectly stands.
+    pub(crate) group_setup_counts: HashMap<u32, UpstreamCounts>,
+    /// How many branches directly above have decided against an instance.
     pub(crate) routed_away: Vec<u32>,
     /// How many task instances are not final.
     pub(crate) open: u32,
@@ -45,6 +55,8 @@ pub struct RunMachine {
     /// To be judged in the next pass.
     pub(crate) dirty: Vec<u32>,
     pub(crate) is_dirty: Vec<bool>,
+    /// Mapped tasks of which all instances are to be judged in the next pass.
+    pub(crate) dirty_mapped: BTreeSet<u32>,
     pub(crate) past: Past,
     /// Ready but for the run before.
     pub(crate) blocked_by_past: BTreeSet<u32>,
@@ -86,12 +98,17 @@ impl RunMachine {
         let mut machine = Self {
             tasks: plan.dag().tasks.iter().map(|t| TaskSnapshot::new(t.id.clone(), t.retries)).collect(),
             counts: plan.fresh_counts.clone(),
+            positions: (0..u32::try_from(count).unwrap_or(u32::MAX)).collect(),
+            mapped: HashMap::new(),
             setup_counts: plan.fresh_setup_counts.clone(),
+            group_counts: HashMap::new(),
+            group_setup_counts: HashMap::new(),
             routed_away: vec![0; count],
             open: u32::try_from(count).unwrap_or(u32::MAX),
             moving: 0,
             dirty: Vec::new(),
             is_dirty: vec![false; count],
+            dirty_mapped: BTreeSet::new(),
             past: Past::Unknown,
             blocked_by_past: BTreeSet::new(),
             timers: Timers::default(),
@@ -105,6 +122,7 @@ impl RunMachine {
             started_at,
             ended_at,
         };
+        machine.make_instances(&rows);
         for row in rows {
             machine.load(row);
         }
@@ -115,11 +133,41 @@ impl RunMachine {
         machine
     }
 
+    /// Makes the instances of mapped tasks that the DAG file or the rows name.
+    fn make_instances(&mut self, rows: &[TaskSnapshot]) {
+        let plan = Arc::clone(&self.plan);
+        for p in (0..self.count()).filter(|&p| plan.expansion(p).is_some()) {
+            let mapped = Mapped { instances: vec![p], expanded: false, open: 1, pushed: 0, stale: true };
+            self.mapped.insert(p, mapped);
+            if let Some(length) = plan.literal_length(p) {
+                self.grow(p, length);
+            }
+        }
+        let mut lengths: HashMap<u32, u32> = HashMap::new();
+        for row in rows {
+            let position = plan.dag().position(row.task.as_str()).and_then(|p| u32::try_from(p).ok());
+            if let (Some(p), Ok(index)) = (position, u32::try_from(row.map_index)) {
+                let length = lengths.entry(p).or_default();
+                *length = (*length).max(index + 1);
+            }
+        }
+        for (p, length) in lengths.into_iter().filter(|(p, _)| plan.expansion(*p).is_some()) {
+            let have = u32::try_from(self.instances_of(p).len()).unwrap_or(u32::MAX);
+            self.grow(p, length);
+            self.expect_below(p, length.saturating_sub(have));
+        }
+        for i in 0..self.count() {
+            self.recount_instance(self.position_of(i), i);
+        }
+    }
+
     fn load(&mut self, row: TaskSnapshot) {
-        let Some(position) = self.plan.dag().position(row.task.as_str()) else { return };
-        let Ok(p) = u32::try_from(position) else { return };
+        let Some(p) = self.find(row.task.as_str(), row.map_index) else { return };
         let state = row.state;
-        self.tasks[position] = row;
+        let length = row.columns.mapped_length;
+        self.tasks[p as usize] = row;
+        self.tasks[p as usize].columns.mapped_length = None;
+        self.set_mapped_length(p, length);
         self.account(p, TaskState::None, state);
         self.apply_recorded_routing(p);
         match state {
@@ -194,16 +242,22 @@ impl RunMachine {
         self.ended_at
     }
 
-    /// The task instances, in the order of the DAG file.
+    /// The task instances, in the order of the DAG file; mapped instances from index 1 on come after them.
     #[must_use]
     pub fn tasks(&self) -> &[TaskSnapshot] {
         &self.tasks
     }
 
-    /// The task instance of a task.
+    /// The only task instance of a task, or the first of its mapped ones.
     #[must_use]
     pub fn task(&self, task: &str) -> Option<&TaskSnapshot> {
         self.plan.dag().position(task).map(|position| &self.tasks[position])
+    }
+
+    /// The task instance with this key.
+    #[must_use]
+    pub fn task_instance(&self, key: &TaskInstanceKey) -> Option<&TaskSnapshot> {
+        self.find(key.task.as_str(), key.map_index).map(|i| &self.tasks[i as usize])
     }
 
     /// The run as rows.
@@ -223,26 +277,12 @@ impl RunMachine {
         self.work
     }
 
-    pub(crate) fn key(&self, p: u32) -> TaskInstanceKey {
-        TaskInstanceKey::unmapped(self.facts.key, self.tasks[p as usize].task.clone())
-    }
-
-    pub(crate) fn position(&self, key: &TaskInstanceKey) -> Result<u32, Refused> {
-        let known = key.run == self.facts.key && key.map_index == -1;
-        self.plan
-            .dag()
-            .position(key.task.as_str())
-            .filter(|_| known)
-            .and_then(|position| u32::try_from(position).ok())
-            .ok_or_else(|| Refused::UnknownTask { dag: self.facts.dag_id.to_string(), task: key.task.to_string() })
-    }
-
     pub(crate) fn candidate(&self, p: u32) -> Candidate {
         Candidate {
             key: self.key(p),
             dag: Arc::clone(self.plan.dag()),
-            position: p as usize,
-            weight: self.plan.weight(p),
+            position: self.position_of(p) as usize,
+            weight: self.plan.weight(self.position_of(p)),
             run_date: self.facts.logical_date.unwrap_or(self.facts.run_after),
         }
     }
@@ -264,7 +304,7 @@ impl RunMachine {
 
     /// Puts every task instance that is not final before the next pass.
     pub(crate) fn look_at_everything(&mut self) {
-        for p in 0..u32::try_from(self.tasks.len()).unwrap_or(u32::MAX) {
+        for p in 0..self.count() {
             self.mark_dirty(p);
         }
     }

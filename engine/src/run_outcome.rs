@@ -10,7 +10,7 @@ use crate::transition::Because;
 impl RunMachine {
     /// Every task instance is final: the run is what its leaves are.
     pub(crate) fn finish(&mut self, now: Timestamp) {
-        let failed = self.plan.leaves().iter().any(|&leaf| {
+        let failed = self.instances_of_all(&self.plan.leaves()).iter().any(|&leaf| {
             matches!(self.tasks[leaf as usize].state, TaskState::Final(FinalState::Failed | FinalState::UpstreamFailed))
         });
         self.end_run(now, if failed { RunEvent::Failed } else { RunEvent::Succeeded });
@@ -18,7 +18,11 @@ impl RunMachine {
 
     /// A run in which nothing can ever move again has failed. What waits for the run before is not stuck.
     pub(crate) fn fail_if_deadlocked(&mut self, now: Timestamp) -> bool {
-        let stuck = self.open > 0 && self.moving == 0 && self.dirty.is_empty() && self.blocked_by_past.is_empty();
+        let stuck = self.open > 0
+            && self.moving == 0
+            && self.dirty.is_empty()
+            && self.dirty_mapped.is_empty()
+            && self.blocked_by_past.is_empty();
         if stuck {
             self.end_run(now, RunEvent::Failed);
         }
@@ -27,7 +31,7 @@ impl RunMachine {
 
     /// `dagrun_timeout` is over: the run has failed, and what is unfinished is left out.
     pub(crate) fn time_out(&mut self, now: Timestamp) {
-        for p in 0..u32::try_from(self.tasks.len()).unwrap_or(u32::MAX) {
+        for p in 0..self.count() {
             if !self.tasks[p as usize].state.is_final() {
                 let because = Because { cause: None, by: "dagrun_timeout" };
                 let done = self.change(now, p, TaskEvent::Decided(FinalState::Skipped), because);

@@ -7,14 +7,14 @@
 use std::sync::Arc;
 
 use windrose_core::catalog::OperatorKind;
-use windrose_core::ids::TaskInstanceKey;
+use windrose_core::ids::{TaskId, TaskInstanceKey};
 use windrose_core::run_state::{RunEvent, RunState};
 use windrose_core::task_state::{FinalState, TaskEvent, TaskState};
 use windrose_core::time::Timestamp;
 
 use crate::effect::Effect;
 use crate::event::{Event, Refused};
-use crate::past::Past;
+use crate::past::{Past, PastNews};
 use crate::readiness::Judgement;
 use crate::run_machine::RunMachine;
 use crate::timers::Timer;
@@ -47,8 +47,8 @@ impl RunMachine {
                 }
                 Ok(())
             }
-            Event::PreviousTask { task, state } => {
-                self.past_changed(task.as_str(), state);
+            Event::PreviousTask { task, news } => {
+                self.past_changed(&task, &news);
                 Ok(())
             }
             Event::NewVersion { plan, by } => {
@@ -72,6 +72,7 @@ impl RunMachine {
             self.finish(now);
             return true;
         }
+        self.look_at_mapped();
         let mut dirty = std::mem::take(&mut self.dirty);
         dirty.sort_unstable();
         self.work += dirty.len() as u64;
@@ -82,20 +83,38 @@ impl RunMachine {
         dirty.retain(|&p| self.can_be_judged(p));
         let judged: Vec<(u32, Judgement)> = dirty.into_iter().map(|p| (p, self.judge(p))).collect();
         let mut changed = false;
-        for (p, judgement) in judged {
-            changed |= self.act_on(now, p, judgement);
+        for (i, judgement) in judged {
+            if judgement == Judgement::Run {
+                self.revise(now, self.position_of(i));
+            }
+            changed |= self.can_be_judged(i) && self.act_on(now, i, judgement);
         }
         changed || self.fail_if_deadlocked(now)
     }
 
-    fn act_on(&mut self, now: Timestamp, p: u32, judgement: Judgement) -> bool {
-        let state = self.tasks[p as usize].state;
+    /// All instances of a mapped task wait for the same, so one look tells whether the rest is worth it.
+    fn look_at_mapped(&mut self) {
+        for p in std::mem::take(&mut self.dirty_mapped) {
+            let instances = self.instances_of(p);
+            let alike = !instances.iter().any(|i| self.group_counts.contains_key(i));
+            self.work += 1;
+            let judgeable = instances.iter().copied().find(|&i| self.can_be_judged(i));
+            if judgeable.is_some_and(|first| !alike || self.judge(first) != Judgement::Wait) {
+                instances.into_iter().for_each(|i| self.mark_dirty(i));
+            }
+        }
+    }
+
+    pub(crate) fn act_on(&mut self, now: Timestamp, i: u32, judgement: Judgement) -> bool {
+        let state = self.tasks[i as usize].state;
+        let p = self.position_of(i);
         let event = match judgement {
             Judgement::Wait => return false,
             Judgement::WaitForPast => {
-                self.blocked_by_past.insert(p);
+                self.blocked_by_past.insert(i);
                 return false;
             }
+            Judgement::Run if self.is_unexpanded(p) => return self.expand(now, p),
             Judgement::Run if state.due().is_some_and(|at| at > now) => return false,
             // Nothing to do, so no attempt either.
             Judgement::Run if self.plan.task(p).kind == OperatorKind::Empty => TaskEvent::Decided(FinalState::Success),
@@ -103,11 +122,11 @@ impl RunMachine {
             Judgement::End(end) => TaskEvent::Decided(end),
         };
         if event == TaskEvent::Decided(FinalState::Success) {
-            let row = &mut self.tasks[p as usize];
+            let row = &mut self.tasks[i as usize];
             row.columns.try_number = row.columns.try_number.saturating_add(1);
         }
         // What is judged is None or due, and from there every one of these is legal.
-        self.change(now, p, event, Because { cause: None, by: "its trigger rule" }).is_ok()
+        self.change(now, i, event, Because { cause: None, by: "its trigger rule" }).is_ok()
     }
 
     fn start(&mut self, now: Timestamp) -> Result<(), Refused> {
@@ -120,7 +139,7 @@ impl RunMachine {
     }
 
     fn dispatched(&mut self, now: Timestamp, key: &TaskInstanceKey, event: TaskEvent) -> Result<(), Refused> {
-        let p = self.position(key)?;
+        let p = self.instance(key)?;
         self.change(now, p, event, Because::default())?;
         let row = &self.tasks[p as usize];
         if row.columns.pokes == 0 && (row.columns.try_number > 1 || row.columns.generation > 0) {
@@ -130,7 +149,7 @@ impl RunMachine {
     }
 
     fn held(&mut self, now: Timestamp, key: &TaskInstanceKey, event: TaskEvent) -> Result<(), Refused> {
-        let p = self.position(key)?;
+        let p = self.instance(key)?;
         Ok(self.change(now, p, event, Because::default())?)
     }
 
@@ -144,13 +163,15 @@ impl RunMachine {
         }
     }
 
-    fn past_changed(&mut self, task: &str, state: windrose_core::task_state::TaskStateName) {
-        let Some(p) = self.plan.dag().position(task).and_then(|p| u32::try_from(p).ok()) else { return };
-        self.past.set(p, state);
+    fn past_changed(&mut self, task: &TaskId, news: &PastNews) {
+        let Ok(p) = self.position(task) else { return };
+        self.past.tell(p, news);
         let plan = Arc::clone(&self.plan);
         for &waiting in plan.upstream.of(p).iter().chain(std::iter::once(&p)) {
-            if self.blocked_by_past.remove(&waiting) {
-                self.mark_dirty(waiting);
+            for i in self.instances_of(waiting) {
+                if self.blocked_by_past.remove(&i) {
+                    self.mark_dirty(i);
+                }
             }
         }
     }

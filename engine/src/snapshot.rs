@@ -9,8 +9,10 @@ use windrose_core::time::Timestamp;
 /// A task instance's row.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TaskSnapshot {
-    /// The task; task mapping is not part of it yet.
+    /// The task.
     pub task: TaskId,
+    /// Which of its mapped instances; −1 for a task that is not mapped, or not expanded yet.
+    pub map_index: i32,
     /// Where it is.
     pub state: TaskState,
     /// Everything else.
@@ -21,7 +23,7 @@ impl TaskSnapshot {
     /// The row of a task instance that nothing has happened to.
     #[must_use]
     pub fn new(task: TaskId, retries: u32) -> Self {
-        Self { task, state: TaskState::None, columns: TaskColumns::new(retries) }
+        Self { task, map_index: -1, state: TaskState::None, columns: TaskColumns::new(retries) }
     }
 }
 
@@ -34,6 +36,6 @@ pub struct RunSnapshot {
     pub started_at: Option<Timestamp>,
     /// When it ended.
     pub ended_at: Option<Timestamp>,
-    /// In the order of the DAG file.
+    /// In the order of the DAG file; mapped instances from index 1 on come after them, in the order of their creation.
     pub tasks: Vec<TaskSnapshot>,
 }

@@ -50,6 +50,7 @@ impl RunMachine {
 
     /// Counters and timers that depend on a state; also what loading a row does.
     pub(crate) fn account(&mut self, p: u32, from: TaskState, to: TaskState) {
+        self.account_mapped(p, from, to);
         let moves = |s: TaskState| u32::from(!s.is_final() && s != TaskState::None);
         self.open = self.open + u32::from(!to.is_final()) - u32::from(!from.is_final());
         self.moving = self.moving + moves(to) - moves(from);
@@ -68,25 +69,46 @@ impl RunMachine {
         }
     }
 
-    fn count_below(&mut self, p: u32, mut count: impl FnMut(&mut crate::counters::UpstreamCounts, bool)) {
+    fn count_below(&mut self, i: u32, mut count: impl FnMut(&mut crate::counters::UpstreamCounts, bool)) {
+        let p = self.position_of(i);
         let is_setup = self.plan.task(p).setup;
-        for &below in self.plan.downstream.of(p) {
-            count(&mut self.counts[below as usize], is_setup);
+        let plan = std::sync::Arc::clone(&self.plan);
+        for &below in plan.downstream.of(p) {
             self.work += 1;
+            if plan.mapped_together(p, below) {
+                for partner in self.partners_below(i, below) {
+                    count(self.group_counts.entry(partner).or_default(), is_setup);
+                }
+            } else {
+                count(&mut self.counts[below as usize], is_setup);
+            }
         }
-        for &below in self.plan.scopes.get(&p).into_iter().flatten() {
+        for &below in plan.scopes.get(&p).into_iter().flatten() {
             self.work += 1;
-            if let Some(counts) = self.setup_counts.get_mut(&below) {
+            if plan.mapped_together(p, below) {
+                for partner in self.partners_below(i, below) {
+                    count(self.group_setup_counts.entry(partner).or_default(), true);
+                }
+            } else if let Some(counts) = self.setup_counts.get_mut(&below) {
                 count(counts, true);
             }
         }
     }
 
-    fn wake_downstream(&mut self, p: u32) {
+    fn wake_downstream(&mut self, i: u32) {
+        let p = self.position_of(i);
         let plan = std::sync::Arc::clone(&self.plan);
         for &below in plan.downstream.of(p).iter().chain(plan.scopes.get(&p).into_iter().flatten()) {
-            self.mark_dirty(below);
+            if plan.mapped_together(p, below) {
+                self.partners_below(i, below).into_iter().for_each(|partner| self.mark_dirty(partner));
+            } else if self.mapped.contains_key(&below) {
+                self.dirty_mapped.insert(below);
+            } else {
+                self.mark_dirty(below);
+            }
         }
+        // Not every task of a mapped group is below what the group is mapped over.
+        self.dirty_mapped.extend(plan.mapped_by.get(&p).into_iter().flatten());
     }
 
     /// Has a task instance judged in the next pass, if it can be judged at all.
@@ -97,7 +119,12 @@ impl RunMachine {
     }
 
     fn note_columns(&mut self, now: Timestamp, p: u32, from: TaskState, event: TaskEvent) {
-        let retries = self.plan.task(p).retries;
+        let retries = self.plan.task(self.position_of(p)).retries;
+        let begins_anew = event == TaskEvent::Cleared
+            || (event == TaskEvent::Ready && !matches!(from, TaskState::UpForReschedule(_)));
+        if begins_anew {
+            self.set_mapped_length(p, None);
+        }
         let row = &mut self.tasks[p as usize];
         match event {
             TaskEvent::Ready if matches!(from, TaskState::UpForReschedule(_)) => {}

@@ -24,7 +24,7 @@ proptest! {
             let (_, event, _) = &harness.history[at];
             prop_assert_eq!(
                 harness.restarted_before(at),
-                harness.machine.snapshot(),
+                support::harness::Rows::sorted(harness.machine.snapshot()),
                 "after a restart before event {} ({:?}) of {:#?}",
                 at,
                 event,

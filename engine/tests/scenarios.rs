@@ -19,7 +19,9 @@ use windrose_core::task_state::{FinalState, TaskState, TaskStateName};
 use windrose_core::time::Timestamp;
 use windrose_core::trigger_rule::TriggerRule;
 use windrose_engine::explain::Reason;
-use windrose_engine::{Effect, Event, MarkedState, Plan, PreviousRun, Refused, RunMachine, Selection, TaskSnapshot};
+use windrose_engine::{
+    Effect, Event, MarkedState, PastNews, Plan, PreviousRun, Refused, RunMachine, Selection, TaskSnapshot,
+};
 
 /// Tasks in a line, each after the one before.
 fn line(ids: &[&str], change: impl Fn(&mut Task)) -> Dag {
@@ -175,7 +177,7 @@ fn a_sensor_that_looks_again_keeps_its_try_and_remembers_its_first_look() {
         run.run("a", Outcome::Reschedule { at });
         let row = run.machine.task("a").unwrap();
         assert_eq!((row.columns.try_number, row.columns.pokes, row.columns.first_poke_at), (1, look, Some(first)));
-        assert_eq!(run.machine.explain("a"), [Reason::Reschedule { at }]);
+        assert_eq!(run.machine.explain("a", -1), [Reason::Reschedule { at }]);
         run.pass_time(Duration::from_secs(60));
     }
     run.run("a", Outcome::Success);
@@ -357,10 +359,13 @@ fn a_run_that_takes_longer_than_it_may_fails_and_its_workers_stop() {
 fn a_task_that_depends_on_the_past_waits_until_it_is_known_and_good() {
     let mut run = Harness::new(line(&["a"], |task| task.depends_on_past = true));
     run.send(Event::Start);
-    assert_eq!(run.machine.explain("a"), [Reason::PreviousRun]);
-    run.send(Event::PreviousRun(PreviousRun::Tasks(vec![("a".into(), TaskStateName::Running)])));
+    assert_eq!(run.machine.explain("a", -1), [Reason::PreviousRun]);
+    run.send(Event::PreviousRun(PreviousRun::Tasks(vec![("a".into(), -1, TaskStateName::Running)])));
     assert_eq!((run.name("a"), run.machine.state()), ("none", RunState::Running));
-    run.send(Event::PreviousTask { task: "a".into(), state: TaskStateName::Skipped });
+    run.send(Event::PreviousTask {
+        task: "a".into(),
+        news: PastNews::State { map_index: -1, state: TaskStateName::Skipped },
+    });
     assert_eq!(run.name("a"), "scheduled");
 }
 
@@ -402,12 +407,12 @@ fn a_new_version_removes_what_it_does_not_hold_and_adds_what_is_new() {
 #[test]
 fn every_reason_why_a_task_waits_is_named() {
     let mut run = Harness::new(line(&["a", "b"], |task| task.depends_on_past = task.id.as_str() == "b"));
-    assert_eq!(run.machine.explain("b"), [Reason::RunQueued]);
+    assert_eq!(run.machine.explain("b", -1), [Reason::RunQueued]);
     run.send(Event::Start);
     let upstream =
         Reason::Upstream { rule: TriggerRule::AllSuccess, tasks: vec![("a".into(), TaskStateName::Scheduled)] };
-    assert_eq!(run.machine.explain("a"), [Reason::Admission]);
-    assert_eq!(run.machine.explain("b"), [upstream, Reason::PreviousRun]);
+    assert_eq!(run.machine.explain("a", -1), [Reason::Admission]);
+    assert_eq!(run.machine.explain("b", -1), [upstream, Reason::PreviousRun]);
     run.admit();
-    assert_eq!(run.machine.explain("a"), [Reason::Queued { attempt: run.attempt("a") }]);
+    assert_eq!(run.machine.explain("a", -1), [Reason::Queued { attempt: run.attempt("a") }]);
 }

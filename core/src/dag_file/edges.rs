@@ -85,9 +85,11 @@ impl<'a, 's> Resolver<'a, 's> {
                 }
             }
             self.link_upstream(&declared.upstream, End::Task(position), &mut with_groups);
+            self.link_sources(&declared.sources, End::Task(position), &mut with_groups);
         }
         for (position, declared) in (0_u32..).zip(&self.groups.list) {
             self.link_upstream(&declared.upstream, End::Group(position), &mut with_groups);
+            self.link_sources(&declared.sources, End::Group(position), &mut with_groups);
         }
         // The sort is stable, and edges of equal depth do not change one another's meaning.
         with_groups.sort_by_key(|&(from, to, _)| std::cmp::Reverse(self.depth_of_group_around(from, to)));
@@ -107,6 +109,22 @@ impl<'a, 's> Resolver<'a, 's> {
             match (self.find(word), to) {
                 (Some(from @ End::Task(_)), End::Task(_)) => self.link(from, to, word.span),
                 (Some(from), _) => with_groups.push((from, to, word.span)),
+                (None, _) => {}
+            }
+        }
+    }
+
+    /// What is mapped over comes first.
+    fn link_sources(&mut self, sources: &[Word], to: End, with_groups: &mut Vec<(End, End, Span)>) {
+        for word in sources {
+            match (self.find(word), to) {
+                (Some(from @ End::Task(_)), End::Task(_)) => self.link(from, to, word.span),
+                (Some(from @ End::Task(_)), End::Group(_)) => with_groups.push((from, to, word.span)),
+                (Some(End::Group(_)), _) => {
+                    let message =
+                        format!("'{}' is a group, and only what a task returns can be mapped over", word.text);
+                    self.reporter.add(Finding::error(word.span, message));
+                }
                 (None, _) => {}
             }
         }

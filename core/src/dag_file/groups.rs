@@ -6,6 +6,7 @@ use toml::de::DeTable;
 
 use super::ids::check_id;
 use super::known_fields::GROUP_FIELDS;
+use super::mapping::read_expansion;
 use super::reader::{Fields, Word, refuse_unknown_keys, table_of};
 use super::reporter::{Finding, Reporter, Span};
 use super::suggest::nearest;
@@ -17,6 +18,8 @@ pub(super) struct DeclaredGroup {
     pub(super) group: Group,
     pub(super) span: Span,
     pub(super) upstream: Vec<Word>,
+    /// Tasks that it is mapped over.
+    pub(super) sources: Vec<Word>,
     parent: Option<u32>,
 }
 
@@ -50,12 +53,12 @@ pub(super) fn read_groups(fields: &Fields<'_>, reporter: &mut Reporter<'_>) -> G
 fn read_group(id: &str, span: Span, table: &DeTable<'_>, reporter: &mut Reporter<'_>) -> DeclaredGroup {
     refuse_unknown_keys(table, GROUP_FIELDS, "a group", reporter);
     let fields = Fields::of(table);
-    if let Some((key, _)) = table.get_key_value("expand") {
-        reporter.add(Finding::not_supported(key.span(), "expand"));
-    }
+    let mapped = read_expansion(&fields, reporter);
+    let (expansion, sources) = mapped.map_or((None, Vec::new()), |m| (Some(m.expansion), m.sources));
     let parent = id.rsplit_once('.').map(|(parent, _)| parent.to_owned());
     DeclaredGroup {
-        group: Group { id: id.to_owned(), parent, tooltip: fields.text("tooltip", reporter) },
+        group: Group { id: id.to_owned(), parent, tooltip: fields.text("tooltip", reporter), expansion },
+        sources,
         span,
         upstream: fields.words("upstream", reporter).unwrap_or_default(),
         parent: None,
@@ -125,6 +128,29 @@ impl Groups {
             let around: Vec<u32> = self.outwards(Some(group)).collect();
             for group in around {
                 self.members[group as usize].push(position);
+            }
+        }
+    }
+
+    /// A mapped task or group inside a mapped group, which Airflow refuses, too.
+    pub(super) fn refuse_nested_mapping(&self, tasks: &[DeclaredTask], reporter: &mut Reporter<'_>) {
+        let mapped_around = |from| self.outwards(from).find(|&g| self.list[g as usize].group.expansion.is_some());
+        let nested = |what: &str, id: &str, span: Span, around: u32| {
+            let message = format!(
+                "the {what} '{id}' is mapped inside the mapped group '{}'",
+                self.list[around as usize].group.id
+            );
+            Finding::error(span, message).help("map only one of them: mapping does not nest")
+        };
+        for (position, declared) in (0_u32..).zip(tasks).filter(|(_, declared)| declared.task.expansion.is_some()) {
+            if let Some(around) = mapped_around(self.of_task(position)) {
+                reporter.add(nested("task", declared.task.id.as_str(), declared.span, around));
+            }
+        }
+        for (position, declared) in (0_u32..).zip(&self.list).filter(|(_, declared)| declared.group.expansion.is_some())
+        {
+            if let Some(around) = mapped_around(self.parent(position)) {
+                reporter.add(nested("group", &declared.group.id, declared.span, around));
             }
         }
     }

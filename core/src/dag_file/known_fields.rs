@@ -67,6 +67,7 @@ pub(super) const TASK_FIELDS: &[&str] = &[
     "doc",
     "owner",
     "do_xcom_push",
+    "map_index_template",
     "tolerate_failure",
     "outlets",
     "inlets",
@@ -80,18 +81,18 @@ pub(super) const TASK_FIELDS: &[&str] = &[
 
 /// Fields of every task that are refused for now, whatever their value.
 pub(super) const TASK_FIELDS_NOT_SUPPORTED: &[&str] =
-    &["outlets", "inlets", "expand", "expand_kwargs", "on_success", "on_failure", "on_retry", "on_skipped"];
+    &["outlets", "inlets", "on_success", "on_failure", "on_retry", "on_skipped"];
 
 /// Fields of a task that say what it is or where it stands, so that they cannot be a default of all tasks.
 pub(super) const TASK_FIELDS_WITHOUT_DEFAULT: &[&str] =
-    &["operator", "upstream", "group", "setup", "teardown", "on_failure_fail_dagrun"];
+    &["operator", "upstream", "group", "setup", "teardown", "on_failure_fail_dagrun", "expand", "expand_kwargs"];
 
 /// Fields that only sensors have.
 pub(super) const SENSOR_FIELDS: &[&str] =
     &["mode", "poke_interval", "timeout", "soft_fail", "exponential_backoff", "max_wait", "silent_fail", "never_fail"];
 
 /// Fields of a group.
-pub(super) const GROUP_FIELDS: &[&str] = &["tooltip", "upstream", "expand"];
+pub(super) const GROUP_FIELDS: &[&str] = &["tooltip", "upstream", "expand", "expand_kwargs"];
 
 /// What Airflow, or habit, calls a field that has another name here.
 const OTHER_NAMES: &[(&str, &str)] = &[

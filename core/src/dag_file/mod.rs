@@ -21,6 +21,7 @@ mod groups;
 mod ids;
 mod known_fields;
 mod lint;
+mod mapping;
 mod operator_parameters;
 mod params;
 mod reader;
@@ -150,6 +151,7 @@ fn read_dag<'d>(
     let mut groups = groups::read_groups(&fields, reporter);
     refuse_shared_ids(&tasks, &groups, reporter);
     groups.take_in(&mut tasks, reporter);
+    groups.refuse_nested_mapping(&tasks, reporter);
     setup_teardown::mark_listed_setups(&mut tasks, reporter);
     let links = chain::read_chains(&fields, reporter);
     let edges = edges::Resolver::new(&tasks, &groups, reporter).resolve(&links);

@@ -1,16 +1,20 @@
 //! The keys of a task's table that belong to its operator.
 
+use std::collections::HashSet;
+
 use serde_json::{Map, Value};
 use toml::de::{DeTable, DeValue};
 
 use super::default_args::DefaultArgs;
 use super::known_fields::{SENSOR_FIELDS, TASK_FIELDS, meant_by};
+use super::mapping;
 use super::reader::Fields;
 use super::reporter::{Finding, Reporter, Span};
 use super::suggest::nearest;
 use super::template_check::check_templates;
 use super::values::{Node, json_of};
 use crate::catalog::{Catalog, OperatorKind, ParameterProblem, ProblemKind};
+use crate::mapping::Expansion;
 
 /// A task's table and what its operator is.
 pub(super) struct OperatorTable<'d, 'o> {
@@ -18,6 +22,7 @@ pub(super) struct OperatorTable<'d, 'o> {
     pub(super) task_span: Span,
     pub(super) operator: &'o str,
     pub(super) kind: OperatorKind,
+    pub(super) expansion: Option<&'o Expansion>,
 }
 
 impl<'d> OperatorTable<'d, '_> {
@@ -42,14 +47,62 @@ impl<'d> OperatorTable<'d, '_> {
         }
         let fields = Fields::with_fallback(self.table, defaults.table);
         for problem in catalog.check(self.operator, &parameters) {
-            reporter.add(self.finding(&problem, &fields));
+            if !(problem.kind == ProblemKind::MissingKey && self.is_mapped(&problem.path)) {
+                reporter.add(self.finding(&problem, &fields));
+            }
         }
+        self.check_mapped(&parameters, catalog, reporter);
         for &name in catalog.template_fields(self.operator) {
             if let Some(node) = fields.get(name).filter(|_| parameters.contains_key(name)) {
                 check_templates(name, node, reporter);
             }
         }
         parameters
+    }
+
+    /// Whether a mapped argument may be what is missing.
+    fn is_mapped(&self, path: &[String]) -> bool {
+        match self.expansion {
+            Some(Expansion::Product(arguments)) => arguments.iter().any(|(name, _)| path.first() == Some(name)),
+            Some(Expansion::Kwargs(_)) => true,
+            None => false,
+        }
+    }
+
+    /// Names and, as far as the file gives them, values of mapped arguments.
+    fn check_mapped(&self, parameters: &Map<String, Value>, catalog: &dyn Catalog, reporter: &mut Reporter<'_>) {
+        let Some(expansion) = self.expansion else { return };
+        let fields = Fields::of(self.table);
+        let node = fields.own("expand").or_else(|| fields.own("expand_kwargs"));
+        let place = node.map_or(self.task_span, |node| node.span().into());
+        let mut samples = mapping::samples(expansion);
+        if let Expansion::Product(arguments) = expansion {
+            samples.extend(arguments.iter().map(|(name, _)| Map::from_iter([(name.clone(), Value::Null)])));
+        }
+        let mut said = HashSet::new();
+        for sample in samples {
+            for name in sample.keys().filter(|name| parameters.contains_key(*name)) {
+                if said.insert(name.clone()) {
+                    let message = format!("'{name}' is both mapped and given a value of its own");
+                    reporter.add(Finding::error(place, message).help("give it in one place"));
+                }
+            }
+            for problem in catalog.check(self.operator, &sample) {
+                let unknown = matches!(problem.kind, ProblemKind::UnknownKey { .. });
+                let bad = problem.kind == ProblemKind::BadValue && sample.values().any(|value| !value.is_null());
+                if !unknown && !bad && problem.kind != ProblemKind::NotSupported {
+                    continue;
+                }
+                if said.insert(format!("{:?} {}", problem.path, problem.message)) {
+                    let finding = match &problem.kind {
+                        ProblemKind::UnknownKey { known } => self.unknown_key(&problem.path, known, place),
+                        ProblemKind::NotSupported => Finding::not_supported(place, &problem.path.join(".")),
+                        _ => Finding::error(place, problem.message.clone()),
+                    };
+                    reporter.add(finding);
+                }
+            }
+        }
     }
 
     fn is_common(&self, name: &str) -> bool {

@@ -10,6 +10,7 @@ use super::Defaults;
 use super::default_args::DefaultArgs;
 use super::ids::check_id;
 use super::known_fields::TASK_FIELDS_NOT_SUPPORTED;
+use super::mapping::read_expansion;
 use super::operator_parameters::OperatorTable;
 use super::params::read_table;
 use super::reader::{Fields, Word, not_a_choice, table_of, word_of, wrong_kind};
@@ -36,6 +37,8 @@ pub(super) struct DeclaredTask {
     pub(super) upstream: Vec<Word>,
     pub(super) setups: Vec<Word>,
     pub(super) group: Option<Word>,
+    /// Tasks that it is mapped over.
+    pub(super) sources: Vec<Word>,
 }
 
 /// Reads tasks one after the other.
@@ -79,16 +82,20 @@ impl<'d, 'c> TaskReader<'d, 'c> {
         let mut task = Task::new(TaskId::from(id), operator, kind.unwrap_or(OperatorKind::Work));
         let fields = Fields::with_fallback(table, self.default_args.table);
         self.read_common_fields(&mut task, &fields, reporter);
+        let own = Fields::of(table);
+        let mapped = read_expansion(&own, reporter);
+        let (expansion, sources) = mapped.map_or((None, Vec::new()), |m| (Some(m.expansion), m.sources));
+        task.expansion = expansion;
         if let Some(kind) = kind {
             if kind == OperatorKind::Sensor {
                 let own_interval = self.catalog.poke_interval(&task.operator);
                 task.sensor = Some(read_sensor_fields(&fields, own_interval, reporter));
             }
-            let table = OperatorTable { table, task_span: span, operator: &task.operator, kind };
+            let expansion = task.expansion.as_ref();
+            let table = OperatorTable { table, task_span: span, operator: &task.operator, kind, expansion };
             task.parameters = table.read(&mut self.default_args, self.catalog, reporter);
         }
         task.params = read_task_params(&fields, self.default_args.table, reporter);
-        let own = Fields::of(table);
         let mut declared = DeclaredTask {
             task,
             span,
@@ -96,6 +103,7 @@ impl<'d, 'c> TaskReader<'d, 'c> {
             upstream: own.words("upstream", reporter).unwrap_or_default(),
             setups: Vec::new(),
             group: own.word("group", reporter),
+            sources,
         };
         read_setup_fields(&mut declared, &own, reporter);
         Some(declared)
@@ -148,6 +156,10 @@ impl<'d, 'c> TaskReader<'d, 'c> {
         task.env = read_env(fields, reporter);
         task.doc = fields.text("doc", reporter);
         task.owner = fields.text("owner", reporter);
+        task.map_index_template = fields.text("map_index_template", reporter);
+        if let Some(node) = fields.get("map_index_template") {
+            check_templates("map_index_template", node, reporter);
+        }
         if fields.flag("tolerate_failure", reporter) == Some(true) {
             reporter.add(Finding::not_supported(fields.span("tolerate_failure"), "tolerate_failure"));
         }

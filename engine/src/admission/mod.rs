@@ -176,6 +176,7 @@ impl Admission {
             Effect::SetTask(_)
             | Effect::SetRun(_)
             | Effect::AddTask(_)
+            | Effect::Expand { .. }
             | Effect::EndAttempt(_)
             | Effect::PushXComs { .. }
             | Effect::ClearXComs(_)

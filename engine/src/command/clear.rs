@@ -43,9 +43,9 @@ impl RunMachine {
     fn selected(&self, selection: &Selection) -> Result<Vec<u32>, Refused> {
         let mut named = Vec::new();
         for task in &selection.tasks {
-            named.push(self.position(&windrose_core::ids::TaskInstanceKey::unmapped(self.facts.key, task.clone()))?);
+            named.push(self.position(task)?);
         }
-        let mut chosen = vec![named.is_empty(); self.tasks.len()];
+        let mut chosen = vec![named.is_empty(); self.plan.len()];
         for &p in &named {
             chosen[p as usize] = true;
         }
@@ -55,6 +55,7 @@ impl RunMachine {
                 chosen[at] |= reached;
             }
         }
-        Ok((0_u32..).zip(chosen).filter(|&(_, c)| c).map(|(p, _)| p).collect())
+        let chosen: Vec<u32> = (0_u32..).zip(chosen).filter(|&(_, c)| c).map(|(p, _)| p).collect();
+        Ok(self.instances_of_all(&chosen))
     }
 }

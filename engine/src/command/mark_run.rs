@@ -22,12 +22,12 @@ impl RunMachine {
     /// goes on, and ends by its leaves.
     pub(crate) fn mark_run_failed(&mut self, now: Timestamp, by: &str) -> Result<(), Refused> {
         let mut teardown_left = false;
-        for p in 0..u32::try_from(self.tasks.len()).unwrap_or(u32::MAX) {
+        for p in 0..self.count() {
             let state = self.tasks[p as usize].state;
             if state.is_final() {
                 continue;
             }
-            if self.plan.task(p).teardown.is_some() {
+            if self.plan.task(self.position_of(p)).teardown.is_some() {
                 teardown_left = true;
                 continue;
             }
@@ -46,9 +46,9 @@ impl RunMachine {
     /// Every task instance becomes successful. Unfinished teardowns still run, and then the run ends by its leaves.
     pub(crate) fn mark_run_successful(&mut self, now: Timestamp, by: &str) -> Result<(), Refused> {
         let mut teardown_left = false;
-        for p in 0..u32::try_from(self.tasks.len()).unwrap_or(u32::MAX) {
+        for p in 0..self.count() {
             let state = self.tasks[p as usize].state;
-            if self.plan.task(p).teardown.is_some() && !state.is_final() {
+            if self.plan.task(self.position_of(p)).teardown.is_some() && !state.is_final() {
                 teardown_left = true;
             } else if state != TaskState::Final(FinalState::Success) {
                 self.change(now, p, TaskEvent::Marked(FinalState::Success), Because { cause: None, by })?;

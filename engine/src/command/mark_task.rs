@@ -18,13 +18,13 @@ impl RunMachine {
         state: MarkedState,
         by: &str,
     ) -> Result<(), Refused> {
-        let p = self.position(key)?;
+        let p = self.instance(key)?;
         let cause =
             (state == MarkedState::Failed).then(|| Cause::Failed { message: format!("Marked failed by {by}.") });
         self.change(now, p, TaskEvent::Marked(state.into()), Because { cause, by })?;
-        let below = self.plan.downstream.reachable(p);
-        let failed: Vec<u32> =
-            (0_u32..).zip(below).filter(|&(_, r)| r).map(|(d, _)| d).filter(|&d| self.has_failed(d)).collect();
+        let below = self.plan.downstream.reachable(self.position_of(p));
+        let below: Vec<u32> = (0_u32..).zip(below).filter(|&(_, r)| r).map(|(d, _)| d).collect();
+        let failed: Vec<u32> = self.instances_of_all(&below).into_iter().filter(|&d| self.has_failed(d)).collect();
         self.clear_tasks(now, &failed, by)
     }
 }

@@ -20,8 +20,8 @@ pub(super) fn play(stage: &mut Stage, runs: Range<usize>) {
         let Some(next) = next_instant(stage, runs.clone()) else { break };
         now = next.max(now);
         for run in runs.clone() {
-            let mut due: Vec<Attempt> = stage.runs[run].running.iter().copied().filter(|a| end_of(a) <= now).collect();
-            due.sort_by_key(|a| (a.ends, a.position));
+            let mut due: Vec<Attempt> = stage.runs[run].running.iter().filter(|a| end_of(a) <= now).cloned().collect();
+            due.sort_by_key(|a| (a.ends, a.position, a.key.map_index));
             for attempt in due {
                 if stage.runs[run].running.iter().any(|a| a.attempt == attempt.attempt) {
                     stage.report_attempt(run, now, seconds(now), attempt);

@@ -17,7 +17,9 @@ use std::sync::Arc;
 
 use windrose_core::dag::Dag;
 
-pub use outcomes::{AttemptWord, Follow, Mode, Outcomes, RunScript, Span, TaskScript};
+use crate::plan::Plan;
+
+pub use outcomes::{AttemptWord, Follow, Mode, Outcomes, Returns, RunScript, Span, TaskScript};
 pub use report::{SimEvent, SimReport, SimRun, SimTask};
 
 use stage::Stage;
@@ -37,18 +39,15 @@ pub struct SimPool {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SimError {
     /// A script names a task that the DAG does not hold.
-    #[error("the outcomes name the task '{task}', which DAG '{dag}' does not hold; use one of its task ids")]
+    #[error(
+        "the outcomes name the task '{task}', which DAG '{dag}' does not hold; use one of its task ids, with an index \
+         like load[0] only for a mapped task"
+    )]
     UnknownTask {
         /// The task.
         task: String,
         /// The DAG.
         dag: String,
-    },
-    /// A script names one instance of a mapped task.
-    #[error("the outcomes name '{task}': task mapping is not supported yet; name the task without an index")]
-    Mapped {
-        /// The task.
-        task: String,
     },
     /// A script says which way a task goes that is no branch, or the like.
     #[error("the outcomes give '{field}' for the task '{task}', which is no {expected}; remove '{field}'")]
@@ -67,10 +66,19 @@ pub enum SimError {
 /// # Errors
 /// If the outcomes do not fit the DAG.
 pub fn simulate(dag: &Arc<Dag>, outcomes: &Outcomes, pools: &[SimPool]) -> Result<SimReport, SimError> {
-    outcomes.check(dag)?;
+    simulate_plan(&Arc::new(Plan::new(Arc::clone(dag))), outcomes, pools)
+}
+
+/// The same for a plan with settings of its own.
+///
+/// # Errors
+/// If the outcomes do not fit the DAG.
+pub fn simulate_plan(plan: &Arc<Plan>, outcomes: &Outcomes, pools: &[SimPool]) -> Result<SimReport, SimError> {
+    outcomes.check(plan.dag())?;
     let by_clock = outcomes.by_clock();
-    let dag = if by_clock { Arc::clone(dag) } else { Arc::new(without_clock(dag)) };
-    let mut stage = Stage::new(dag, outcomes, pools);
+    let timeless = || Plan::new(Arc::new(without_clock(plan.dag()))).with_max_map_length(plan.max_map_length());
+    let plan = if by_clock { Arc::clone(plan) } else { Arc::new(timeless()) };
+    let mut stage = Stage::new(plan, outcomes, pools);
     match outcomes.mode {
         Mode::Lockstep => play(&mut stage, 0..outcomes.runs.len(), by_clock),
         Mode::Sequential => (0..outcomes.runs.len()).for_each(|run| play(&mut stage, run..run + 1, by_clock)),

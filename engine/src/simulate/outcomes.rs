@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use indexmap::IndexMap;
 use serde::Deserialize;
+use serde_json::Value;
 use windrose_core::catalog::OperatorKind;
 use windrose_core::dag::Dag;
 use windrose_core::run_state::RunType;
@@ -81,6 +82,22 @@ pub struct TaskScript {
     /// For a short circuit: false skips what is downstream. Without it, true.
     #[serde(default)]
     pub condition: Option<bool>,
+    /// What it returns, for tasks that are mapped over it. Without it, a list of one element.
+    #[serde(default)]
+    pub returns: Option<Returns>,
+}
+
+/// What a task returns.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(untagged)]
+pub enum Returns {
+    /// This value; null is nothing.
+    Value {
+        /// The value.
+        value: Value,
+    },
+    /// `echo`: the arguments it got. Another word: the argument of that name.
+    Argument(String),
 }
 
 /// A null that was written down is an answer; a missing field is none.
@@ -185,14 +202,8 @@ impl Outcomes {
 
     pub(super) fn check(&self, dag: &Dag) -> Result<(), SimError> {
         for (id, script) in self.runs.iter().flat_map(|run| &run.script) {
-            let Some(position) = dag.position(id) else {
-                let mapped =
-                    id.ends_with(']') && id.split_once('[').is_some_and(|(task, _)| dag.position(task).is_some());
-                return Err(if mapped {
-                    SimError::Mapped { task: id.clone() }
-                } else {
-                    SimError::UnknownTask { task: id.clone(), dag: dag.dag_id.to_string() }
-                });
+            let Some(position) = dag.position(id).or_else(|| position_of_mapped(dag, id)) else {
+                return Err(SimError::UnknownTask { task: id.clone(), dag: dag.dag_id.to_string() });
             };
             let kind = dag.tasks[position].kind;
             let misplaced = |field, expected| Err(SimError::Misplaced { task: id.clone(), field, expected });
@@ -205,4 +216,11 @@ impl Outcomes {
         }
         Ok(())
     }
+}
+
+/// `load[3]`: an instance of a mapped task.
+fn position_of_mapped(dag: &Dag, id: &str) -> Option<usize> {
+    let (task, index) = id.strip_suffix(']')?.rsplit_once('[')?;
+    index.parse::<u32>().ok()?;
+    dag.position(task).filter(|&position| dag.expansion(position).is_some())
 }

@@ -2,6 +2,7 @@
 
 use indexmap::IndexMap;
 use serde::Serialize;
+use serde_json::{Map, Value};
 use windrose_core::ids::DagId;
 use windrose_core::run_state::{RunState, RunType};
 use windrose_core::task_state::TaskStateName;
@@ -26,7 +27,7 @@ pub struct SimRun {
     pub state: RunState,
     /// The wave in which it got its final state; none if it is stuck.
     pub end_wave: Option<u64>,
-    /// By task id, in the order of the DAG file.
+    /// By task id, in the order of the DAG file; instances of mapped tasks as `load[0]`.
     pub tis: IndexMap<String, SimTask>,
     /// What happened, in order.
     #[serde(skip)]
@@ -34,7 +35,7 @@ pub struct SimRun {
 }
 
 /// A task instance at the end of a simulation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct SimTask {
     /// None if it never got one.
     pub state: Option<TaskStateName>,
@@ -42,6 +43,12 @@ pub struct SimTask {
     pub wave: Option<u64>,
     /// Its last try's number.
     pub tries: u32,
+    /// The arguments it got in its last try, those of its mapping over those of the DAG file.
+    #[serde(skip)]
+    pub received: Option<Map<String, Value>>,
+    /// What it returned.
+    #[serde(skip)]
+    pub returned: Option<Value>,
 }
 
 /// Something that happened to a task instance.

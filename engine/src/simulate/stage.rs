@@ -4,12 +4,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::{Map, Value};
 use windrose_core::attempt::AttemptOutcome;
 use windrose_core::catalog::OperatorKind;
 use windrose_core::cause::Cause;
-use windrose_core::dag::Dag;
-use windrose_core::ids::{AttemptId, RunKey};
-use windrose_core::outcome::{Outcome, Report, Routing};
+use windrose_core::ids::{AttemptId, RunKey, TaskId, TaskInstanceKey};
+use windrose_core::mapping::MappingError;
+use windrose_core::outcome::{Outcome, Report, Routing, XCom};
 use windrose_core::run::RunFacts;
 use windrose_core::run_state::RunType;
 use windrose_core::task_instance::TaskChange;
@@ -17,12 +18,12 @@ use windrose_core::task_state::{FinalState, TaskState, TaskStateName};
 use windrose_core::time::Timestamp;
 
 use super::SimPool;
-use super::outcomes::{AttemptWord, Outcomes, RunScript, Span, TaskScript};
+use super::outcomes::{AttemptWord, Outcomes, Returns, RunScript, Span, TaskScript};
 use super::report::{SimEvent, SimReport, SimRun, SimTask};
 use crate::admission::Admission;
 use crate::effect::Effect;
 use crate::event::Event;
-use crate::past::{PreviousRun, counts_as_previous};
+use crate::past::{PastNews, PreviousRun, counts_as_previous};
 use crate::plan::Plan;
 use crate::run_machine::RunMachine;
 
@@ -45,15 +46,19 @@ pub(super) struct Player {
     /// The run whose `depends_on_past` looks at this one, and so on.
     previous: Option<usize>,
     pub(super) running: Vec<Attempt>,
-    ready_at: HashMap<u32, u64>,
+    ready_at: HashMap<TaskInstanceKey, u64>,
+    received: HashMap<TaskInstanceKey, Map<String, Value>>,
+    returned: HashMap<TaskInstanceKey, Value>,
     ended_at: Option<u64>,
     events: Vec<SimEvent>,
 }
 
 /// An attempt that runs.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Attempt {
-    pub(super) position: u32,
+    pub(super) key: TaskInstanceKey,
+    /// In the DAG file; attempts report in this order, and by map index.
+    pub(super) position: usize,
     pub(super) attempt: AttemptId,
     pub(super) started: Timestamp,
     /// In the driver's own unit.
@@ -61,15 +66,14 @@ pub(super) struct Attempt {
 }
 
 impl Stage {
-    pub(super) fn new(dag: Arc<Dag>, outcomes: &Outcomes, pools: &[SimPool]) -> Self {
+    pub(super) fn new(plan: Arc<Plan>, outcomes: &Outcomes, pools: &[SimPool]) -> Self {
         let mut admission = Admission::new();
-        for task in &dag.tasks {
+        for task in &plan.dag().tasks {
             admission.set_pool(&task.pool, -1, false);
         }
         for pool in pools {
             admission.set_pool(&pool.name, pool.slots, pool.include_deferred);
         }
-        let plan = Arc::new(Plan::new(dag));
         let runs = (0..).zip(&outcomes.runs).map(|(at, script)| player(&plan, &outcomes.runs, at, script)).collect();
         Self { plan, admission, runs, attempts: 0 }
     }
@@ -78,7 +82,7 @@ impl Stage {
     pub(super) fn start(&mut self, run: usize, now: Timestamp) {
         let previous = self.runs[run].previous.map_or(PreviousRun::None, |p| {
             let rows = self.runs[p].machine.tasks().iter();
-            PreviousRun::Tasks(rows.map(|row| (row.task.clone(), row.state.name())).collect())
+            PreviousRun::Tasks(rows.map(|row| (row.task.clone(), row.map_index, row.state.name())).collect())
         });
         let machine = &mut self.runs[run].machine;
         for event in [Event::PreviousRun(previous), Event::Start] {
@@ -92,7 +96,7 @@ impl Stage {
         while let Some(effect) = self.runs[run].machine.poll_effect() {
             if self.admission.apply(&effect) {
                 if let Effect::Offer(candidate) = &effect {
-                    self.runs[run].ready(at, candidate.position);
+                    self.runs[run].ready(at, &candidate.key);
                 }
                 continue;
             }
@@ -101,10 +105,13 @@ impl Stage {
                 Effect::EndAttempt(end) => {
                     let word = end.outcome.as_str();
                     if end.outcome != AttemptOutcome::Cancelled {
-                        self.runs[run].note(at, end.key.task.as_str(), word);
+                        self.runs[run].note(at, name_of(&end.key), word);
                     }
                 }
                 Effect::SetTask(change) => self.task_changed(run, now, at, &change),
+                Effect::Expand { key, length, .. } => {
+                    self.tell_later(run, now, &key.task, &PastNews::Expanded(length));
+                }
                 Effect::SetRun(change) if change.to.is_final() => self.runs[run].ended_at = Some(at),
                 _ => {}
             }
@@ -113,16 +120,22 @@ impl Stage {
 
     fn task_changed(&mut self, run: usize, now: Timestamp, at: u64, change: &TaskChange) {
         let id = change.key.task.as_str();
-        let kind = self.plan.dag().position(id).map(|p| (p, self.plan.dag().tasks[p].kind));
-        if let (Some((p, OperatorKind::Empty)), TaskState::Final(FinalState::Success)) = (kind, change.to) {
-            self.runs[run].ready(at, p);
+        let kind = self.plan.dag().position(id).map(|p| self.plan.dag().tasks[p].kind);
+        if let (Some(OperatorKind::Empty), TaskState::Final(FinalState::Success)) = (kind, change.to) {
+            self.runs[run].ready(at, &change.key);
         }
         if change.to.is_final() && change.from.attempt().is_none() {
-            self.runs[run].note(at, id, change.to.name().as_str());
+            self.runs[run].note(at, name_of(&change.key), change.to.name().as_str());
         }
+        let news = PastNews::State { map_index: change.key.map_index, state: change.to.name() };
+        self.tell_later(run, now, &change.key.task, &news);
+    }
+
+    /// Tells the runs that look back at this one.
+    fn tell_later(&mut self, run: usize, now: Timestamp, task: &TaskId, news: &PastNews) {
         for later in run + 1..self.runs.len() {
             if self.runs[later].previous == Some(run) {
-                let event = Event::PreviousTask { task: change.key.task.clone(), state: change.to.name() };
+                let event = Event::PreviousTask { task: task.clone(), news: news.clone() };
                 let taken = self.runs[later].machine.apply(now, event);
                 debug_assert!(taken.is_ok(), "news of the previous run is always taken");
             }
@@ -145,9 +158,9 @@ impl Stage {
                 let taken = player.machine.apply(now, event);
                 debug_assert!(taken.is_ok(), "what was admitted can be dispatched");
             }
-            let span = player.script(key.task.as_str()).and_then(|s| s.duration).unwrap_or(Span::Waves(1));
-            let position = u32::try_from(one.candidate.position).unwrap_or(u32::MAX);
-            player.running.push(Attempt { position, attempt, started: now, ends: ends(span) });
+            let span = player.script(&key).and_then(|s| s.duration).unwrap_or(Span::Waves(1));
+            let position = one.candidate.position;
+            player.running.push(Attempt { key, position, attempt, started: now, ends: ends(span) });
             self.drain(run, now, at);
         }
         admitted.len()
@@ -156,13 +169,14 @@ impl Stage {
     /// Reports an attempt as its script says; false if the run did not want to hear of it any more.
     pub(super) fn report_attempt(&mut self, run: usize, now: Timestamp, at: u64, attempt: Attempt) -> bool {
         let player = &mut self.runs[run];
-        let row = &player.machine.tasks()[attempt.position as usize];
-        let key = windrose_core::ids::TaskInstanceKey::unmapped(player.machine.facts().key, row.task.clone());
-        let (outcome, routing) = player.outcome(attempt.position, row.columns.try_number);
+        let (outcome, routing) = player.outcome(&attempt);
+        let value = player.returned.get(&attempt.key).filter(|_| outcome == Outcome::Success);
+        let xcoms = value.map(|value| XCom { key: "return_value".to_owned(), value: value.clone() });
+        let key = attempt.key;
         let report = Report {
             attempt: attempt.attempt,
             outcome,
-            xcoms: vec![],
+            xcoms: xcoms.into_iter().collect(),
             routing,
             started_at: attempt.started,
             ended_at: now,
@@ -200,6 +214,8 @@ fn player(plan: &Arc<Plan>, scripts: &[RunScript], at: u32, script: &RunScript) 
         previous: (0..at as usize).rev().find(counts),
         running: Vec::new(),
         ready_at: HashMap::new(),
+        received: HashMap::new(),
+        returned: HashMap::new(),
         ended_at: None,
         events: Vec::new(),
     }
@@ -210,56 +226,115 @@ impl Player {
         self.machine.facts().run_type
     }
 
-    fn script(&self, task: &str) -> Option<&TaskScript> {
-        self.script.script.get(task)
+    /// What is written for one instance goes before what is written for all.
+    fn script(&self, key: &TaskInstanceKey) -> Option<&TaskScript> {
+        self.script.script.get(&name_of(key)).or_else(|| self.script.script.get(key.task.as_str()))
     }
 
-    fn ready(&mut self, at: u64, position: usize) {
-        let task = self.machine.tasks()[position].task.clone();
-        self.ready_at.entry(u32::try_from(position).unwrap_or(u32::MAX)).or_insert(at);
-        self.note(at, task.as_str(), "ready");
+    fn ready(&mut self, at: u64, key: &TaskInstanceKey) {
+        self.ready_at.entry(key.clone()).or_insert(at);
+        self.note(at, name_of(key), "ready");
     }
 
-    fn note(&mut self, at: u64, task: &str, what: &'static str) {
-        self.events.push(SimEvent { at, task: task.to_owned(), what });
+    fn note(&mut self, at: u64, task: String, what: &'static str) {
+        self.events.push(SimEvent { at, task, what });
+    }
+
+    /// What a task returned so far: for a mapped one, the list of what its instances returned.
+    fn value_of(&self, task: &TaskId) -> Value {
+        let mut values: Vec<(i32, &Value)> = self
+            .returned
+            .iter()
+            .filter(|(key, _)| key.task == *task)
+            .map(|(key, value)| (key.map_index, value))
+            .collect();
+        values.sort_by_key(|(index, _)| *index);
+        match values.as_slice() {
+            [(-1, value)] => (*value).clone(),
+            _ => values.into_iter().map(|(_, value)| value.clone()).collect(),
+        }
+    }
+
+    /// The arguments of an instance.
+    fn receive(&mut self, attempt: &Attempt) -> Result<(), MappingError> {
+        let dag = Arc::clone(self.machine.plan().dag());
+        let mut received = dag.tasks[attempt.position].parameters.clone();
+        if let (Some(expansion), Ok(index)) =
+            (&dag.tasks[attempt.position].expansion, usize::try_from(attempt.key.map_index))
+        {
+            let mapped = expansion.arguments(index, &|task| self.value_of(task))?;
+            received.extend(mapped.into_iter().map(|argument| (argument.name, argument.value)));
+        }
+        let value = match self.script(&attempt.key).and_then(|script| script.returns.as_ref()) {
+            None => Value::Array(vec![Value::from(1)]),
+            Some(Returns::Value { value }) => value.clone(),
+            Some(Returns::Argument(echo)) if echo == "echo" => Value::Object(received.clone()),
+            Some(Returns::Argument(name)) => received.get(name).cloned().unwrap_or(Value::Null),
+        };
+        self.returned.remove(&attempt.key);
+        if !value.is_null() {
+            self.returned.insert(attempt.key.clone(), value);
+        }
+        self.received.insert(attempt.key.clone(), received);
+        Ok(())
     }
 
     /// What the code of a task does in this try.
-    fn outcome(&self, position: u32, try_number: u32) -> (Outcome, Option<Routing>) {
-        let task = &self.machine.plan().dag().tasks[position as usize];
-        let script = self.script(task.id.as_str());
-        let attempts = script.map_or(&[][..], |s| &s.attempts);
+    fn outcome(&mut self, attempt: &Attempt) -> (Outcome, Option<Routing>) {
+        let failed = |message: String, retry| (Outcome::Failed { cause: Cause::Failed { message }, retry }, None);
+        let dag = Arc::clone(self.machine.plan().dag());
+        let task = &dag.tasks[attempt.position];
+        let try_number = self.machine.task_instance(&attempt.key).map_or(1, |row| row.columns.try_number);
+        let script = self.script(&attempt.key).cloned();
+        let attempts = script.as_ref().map_or(&[][..], |s| &s.attempts);
         let at = (try_number.max(1) as usize - 1).min(attempts.len().saturating_sub(1));
-        let failed =
-            |retry| Outcome::Failed { cause: Cause::Failed { message: "The script says so.".to_owned() }, retry };
-        match attempts.get(at).unwrap_or(&AttemptWord::Success) {
-            AttemptWord::Fail => return (failed(true), None),
-            AttemptWord::FailNoRetry => return (failed(false), None),
-            AttemptWord::Skip => return (Outcome::Skipped { reason: "The script says so.".to_owned() }, None),
+        let says_so = || "The script says so.".to_owned();
+        let word = attempts.get(at).unwrap_or(&AttemptWord::Success);
+        if *word != AttemptWord::Success {
+            self.returned.remove(&attempt.key);
+        }
+        match word {
+            AttemptWord::Fail => return failed(says_so(), true),
+            AttemptWord::FailNoRetry => return failed(says_so(), false),
+            AttemptWord::Skip => return (Outcome::Skipped { reason: says_so() }, None),
             AttemptWord::Success => {}
         }
-        let follow = script.and_then(|s| s.follow.as_ref()).map(|f| Routing::Follow { ids: f.ids() });
-        let condition = script.and_then(|s| s.condition).unwrap_or(true);
-        let ignore = task.parameters.get("ignore_downstream_trigger_rules").and_then(serde_json::Value::as_bool);
+        if let Err(error) = self.receive(attempt) {
+            return failed(error.to_string(), true);
+        }
+        let follow = script.as_ref().and_then(|s| s.follow.as_ref()).map(|f| Routing::Follow { ids: f.ids() });
+        let condition = script.as_ref().and_then(|s| s.condition).unwrap_or(true);
+        let ignore = task.parameters.get("ignore_downstream_trigger_rules").and_then(Value::as_bool);
         let skip = (!condition).then(|| Routing::SkipDownstream { ignore_trigger_rules: ignore.unwrap_or(true) });
         (Outcome::Success, follow.or(skip))
     }
 
     fn into_run(self) -> SimRun {
-        let task = |(p, row): (u32, &crate::snapshot::TaskSnapshot)| {
+        let task = |i: u32| {
+            let key = self.machine.key(i);
+            let row = &self.machine.tasks()[i as usize];
             let name = row.state.name();
-            let state = (name != TaskStateName::None).then_some(name);
-            (
-                row.task.to_string(),
-                SimTask { state, wave: self.ready_at.get(&p).copied(), tries: row.columns.try_number },
-            )
+            let task = SimTask {
+                state: (name != TaskStateName::None).then_some(name),
+                wave: self.ready_at.get(&key).copied(),
+                tries: row.columns.try_number,
+                received: self.received.get(&key).cloned(),
+                returned: self.returned.get(&key).cloned(),
+            };
+            (name_of(&key), task)
         };
+        let positions = 0..u32::try_from(self.machine.plan().dag().tasks.len()).unwrap_or(u32::MAX);
         SimRun {
             run_type: self.run_type(),
             state: self.machine.state(),
             end_wave: self.ended_at,
-            tis: (0..).zip(self.machine.tasks()).map(task).collect(),
+            tis: positions.flat_map(|p| self.machine.instances_of(p)).map(task).collect(),
             events: self.events,
         }
     }
+}
+
+/// A task instance as people write it: `load`, `load[3]`.
+fn name_of(key: &TaskInstanceKey) -> String {
+    if key.map_index < 0 { key.task.to_string() } else { format!("{}[{}]", key.task, key.map_index) }
 }

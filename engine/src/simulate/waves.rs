@@ -39,8 +39,8 @@ fn one_wave(stage: &mut Stage, runs: Range<usize>, wave: u64) -> bool {
     }
     moved |= stage.admit(now, wave, |span| wave + u64::from(waves(span)) - 1) > 0;
     for run in runs {
-        let mut due: Vec<Attempt> = stage.runs[run].running.iter().copied().filter(|a| a.ends <= wave).collect();
-        due.sort_by_key(|a| a.position);
+        let mut due: Vec<Attempt> = stage.runs[run].running.iter().filter(|a| a.ends <= wave).cloned().collect();
+        due.sort_by_key(|a| (a.position, a.key.map_index));
         for attempt in due {
             // One that was taken away by a report before it is not running any more.
             if stage.runs[run].running.iter().any(|a| a.attempt == attempt.attempt) {

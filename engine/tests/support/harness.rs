@@ -7,7 +7,7 @@ use std::time::Duration;
 use windrose_core::cause::Cause;
 use windrose_core::dag::Dag;
 use windrose_core::ids::{AttemptId, TaskId, TaskInstanceKey};
-use windrose_core::outcome::{Outcome, Report, Routing};
+use windrose_core::outcome::{Outcome, Report, Routing, XCom};
 use windrose_core::run_state::RunState;
 use windrose_core::task_state::{TaskState, TaskStateName};
 use windrose_core::time::Timestamp;
@@ -26,22 +26,47 @@ pub(crate) struct Rows {
 }
 
 impl Rows {
-    fn new(dag: &Dag) -> Self {
-        let tasks = dag.tasks.iter().map(|t| TaskSnapshot::new(t.id.clone(), t.retries)).collect();
+    fn new(plan: &Plan) -> Self {
+        let dag = plan.dag();
+        let fresh = |(p, map_index): (usize, i32)| fresh_row(dag.tasks[p].id.clone(), map_index, dag.tasks[p].retries);
+        let tasks = plan.first_instances().map(fresh).collect();
         let snapshot = RunSnapshot { state: RunState::Queued, started_at: None, ended_at: None, tasks };
         Self { snapshot, previous: PreviousRun::None }
     }
 
+    fn row(&mut self, key: &TaskInstanceKey) -> Option<&mut TaskSnapshot> {
+        self.snapshot.tasks.iter_mut().find(|row| (&row.task, row.map_index) == (&key.task, key.map_index))
+    }
+
+    /// Rows have no order; the machine's is by position, then in the order of creation.
+    pub(crate) fn sorted(mut snapshot: RunSnapshot) -> RunSnapshot {
+        snapshot.tasks.sort_by(|a, b| (&a.task, a.map_index).cmp(&(&b.task, b.map_index)));
+        snapshot
+    }
+
     /// Writes what is to be written, each row at most once, guarded by the state before.
-    fn write(&mut self, effects: &[Effect]) {
+    fn write(&mut self, effects: &[Effect], dag: &Dag) {
+        let retries_of = |task: &TaskId| dag.tasks[dag.position(task.as_str()).unwrap()].retries;
         let mut written = HashMap::new();
         for effect in effects {
             match effect {
                 Effect::SetTask(change) => {
                     assert_eq!(written.insert(&change.key, ()), None, "one row is written once");
-                    let row = self.snapshot.tasks.iter_mut().find(|row| row.task == change.key.task).unwrap();
+                    let row = self.row(&change.key).unwrap();
                     assert_eq!(row.state, change.from, "the guard of {} holds", change.key.task);
-                    *row = TaskSnapshot { task: row.task.clone(), state: change.to, columns: change.columns.clone() };
+                    row.state = change.to;
+                    row.columns = change.columns.clone();
+                }
+                Effect::Expand { key, from, length } => {
+                    assert_eq!(self.row(key).unwrap().state, *from, "the guard of {} holds", key.task);
+                    let retries = retries_of(&key.task);
+                    self.snapshot.tasks.retain(|row| (&row.task, row.map_index) != (&key.task, key.map_index));
+                    for index in 0..i32::try_from(*length).unwrap() {
+                        self.snapshot.tasks.push(fresh_row(key.task.clone(), index, retries));
+                    }
+                }
+                Effect::AddTask(key) => {
+                    self.snapshot.tasks.push(fresh_row(key.task.clone(), key.map_index, retries_of(&key.task)));
                 }
                 Effect::SetRun(change) => {
                     assert_eq!(self.snapshot.state, change.from, "the guard of the run holds");
@@ -53,6 +78,15 @@ impl Rows {
             }
         }
     }
+}
+
+fn fresh_row(task: TaskId, map_index: i32, retries: u32) -> TaskSnapshot {
+    TaskSnapshot { map_index, ..TaskSnapshot::new(task, retries) }
+}
+
+/// A task instance as people write it.
+fn name_of(task: &TaskId, map_index: i32) -> String {
+    if map_index < 0 { task.to_string() } else { format!("{task}[{map_index}]") }
 }
 
 /// A machine in its world.
@@ -74,9 +108,9 @@ impl Harness {
         for task in &dag.tasks {
             admission.set_pool(&task.pool, SLOTS, false);
         }
-        let rows = Rows::new(&dag);
         let facts = super::facts_of(&dag, 1);
         let plan = Arc::new(Plan::new(Arc::new(dag)));
+        let rows = Rows::new(&plan);
         Self {
             machine: RunMachine::new(Arc::clone(&plan), facts),
             plan,
@@ -98,11 +132,15 @@ impl Harness {
     }
 
     pub(crate) fn key(&self, task: &str) -> TaskInstanceKey {
-        TaskInstanceKey::unmapped(self.machine.facts().key, task.into())
+        let run = self.machine.facts().key;
+        match task.strip_suffix(']').and_then(|rest| rest.rsplit_once('[')) {
+            Some((task, index)) => TaskInstanceKey { run, task: task.into(), map_index: index.parse().unwrap() },
+            None => TaskInstanceKey::unmapped(run, task.into()),
+        }
     }
 
     pub(crate) fn state(&self, task: &str) -> TaskState {
-        self.machine.task(task).unwrap().state
+        self.machine.task_instance(&self.key(task)).unwrap().state
     }
 
     pub(crate) fn name(&self, task: &str) -> &'static str {
@@ -126,7 +164,7 @@ impl Harness {
             panic!("{event:?} was refused: {refused}");
         }
         self.effects = std::iter::from_fn(|| self.machine.poll_effect()).collect();
-        self.rows.write(&self.effects);
+        self.rows.write(&self.effects, self.plan.dag());
         for effect in &self.effects {
             self.admission.apply(effect);
         }
@@ -144,7 +182,7 @@ impl Harness {
         for one in &admitted {
             let key = one.candidate.key.clone();
             if one.resumed {
-                let attempt = self.machine.task(key.task.as_str()).unwrap().state.attempt().unwrap();
+                let attempt = self.machine.task_instance(&key).unwrap().state.attempt().unwrap();
                 self.take(&Event::Resumed { key, attempt });
             } else {
                 self.attempts += 1;
@@ -154,7 +192,7 @@ impl Harness {
         }
         // What was admitted is dispatched in one batch; between its events machine and admission differ.
         self.check();
-        admitted.iter().map(|a| a.candidate.key.task.to_string()).collect()
+        admitted.iter().map(|a| name_of(&a.candidate.key.task, a.candidate.key.map_index)).collect()
     }
 
     /// The lease under which a task is held.
@@ -175,7 +213,11 @@ impl Harness {
 
     pub(crate) fn report_of(&self, task: &str, outcome: Outcome, routing: Option<Routing>) -> Report {
         let attempt = self.attempt(task);
-        Report { attempt, outcome, xcoms: vec![], routing, started_at: self.now, ended_at: self.now }
+        // Of one, two or no elements, by the attempt.
+        let value = serde_json::Value::Array(vec![serde_json::Value::from(1); (attempt.0 % 3) as usize]);
+        let is_source = self.plan.dag().tasks.iter().any(|t| t.expansion.is_some());
+        let xcoms = is_source.then(|| XCom { key: "return_value".to_owned(), value }).into_iter().collect();
+        Report { attempt, outcome, xcoms, routing, started_at: self.now, ended_at: self.now }
     }
 
     /// Dispatches what can be, starts this task and ends it.
@@ -187,9 +229,13 @@ impl Harness {
 
     /// What must hold after every event.
     fn check(&self) {
-        assert_eq!(self.rows.snapshot, self.machine.snapshot(), "the effects write what the machine is");
+        assert_eq!(
+            Rows::sorted(self.rows.snapshot.clone()),
+            Rows::sorted(self.machine.snapshot()),
+            "the effects write what the machine is"
+        );
         for row in self.machine.tasks() {
-            let key = self.key(row.task.as_str());
+            let key = self.key(&name_of(&row.task, row.map_index));
             let waits = match row.state {
                 TaskState::Scheduled => vec![true],
                 // It may want to go on.
@@ -202,7 +248,7 @@ impl Harness {
                 "nothing wakes {} in state {:?}: {:?}",
                 row.task,
                 row.state,
-                self.machine.explain(row.task.as_str())
+                self.machine.explain(row.task.as_str(), row.map_index)
             );
         }
         let held = self.machine.tasks().iter().filter(|row| row.state.attempt().is_some()).count();
@@ -216,10 +262,10 @@ impl Harness {
     /// Whether something that will come moves this task instance on.
     fn is_woken(&self, row: &TaskSnapshot) -> bool {
         let timer = self.machine.poll_timeout();
-        self.machine.explain(row.task.as_str()).iter().any(|reason| match reason {
+        self.machine.explain(row.task.as_str(), row.map_index).iter().any(|reason| match reason {
             Reason::Upstream { tasks, .. } | Reason::Setups { tasks } => !tasks.is_empty(),
             Reason::Retry { at } | Reason::Reschedule { at } => timer.is_some_and(|t| t <= *at),
-            Reason::Admission => self.admission.is_waiting(&self.key(row.task.as_str())),
+            Reason::Admission => self.admission.is_waiting(&self.key(&name_of(&row.task, row.map_index))),
             Reason::Queued { .. } | Reason::Running { .. } | Reason::Deferred { .. } | Reason::PreviousRun => true,
             Reason::RunQueued | Reason::RunEnded { .. } | Reason::Final { .. } | Reason::ToBeJudged => false,
         })
@@ -247,7 +293,10 @@ impl Harness {
 
     fn in_state(&self, name: TaskStateName, which: u32) -> Option<String> {
         let found: Vec<_> = self.machine.tasks().iter().filter(|row| row.state.name() == name).collect();
-        (!found.is_empty()).then(|| found[which as usize % found.len()].task.to_string())
+        (!found.is_empty()).then(|| {
+            let row = found[which as usize % found.len()];
+            name_of(&row.task, row.map_index)
+        })
     }
 
     fn any_task(&self, which: u32) -> TaskId {
@@ -257,7 +306,9 @@ impl Harness {
 
     fn send_any_past(&mut self, which: u32) {
         let states = [TaskStateName::Success, TaskStateName::Failed, TaskStateName::Skipped];
-        let task = |(i, row): (usize, &TaskSnapshot)| (row.task.clone(), states[(which as usize >> (i % 8)) % 3]);
+        let task = |(i, row): (usize, &TaskSnapshot)| {
+            (row.task.clone(), row.map_index, states[(which as usize >> (i % 8)) % 3])
+        };
         let tasks = self.machine.tasks().iter().enumerate().map(task).collect();
         self.send(Event::PreviousRun(PreviousRun::Tasks(tasks)));
     }
@@ -274,7 +325,9 @@ impl Harness {
 
     fn mark_any(&mut self, which: u32) {
         let state = [MarkedState::Success, MarkedState::Failed, MarkedState::Skipped][which as usize % 3];
-        let key = self.key(self.any_task(which / 3).as_str());
+        let tasks = self.machine.tasks();
+        let row = &tasks[(which / 3) as usize % tasks.len()];
+        let key = self.key(&name_of(&row.task, row.map_index));
         self.send(Event::MarkTask { key, state, by: "ann".to_owned() });
     }
 
@@ -334,6 +387,6 @@ impl Harness {
         for (now, event, _) in &self.history[at..] {
             machine.handle(*now, event.clone()).unwrap();
         }
-        machine.snapshot()
+        Rows::sorted(machine.snapshot())
     }
 }

@@ -43,7 +43,7 @@ fn groups_of(row: &Value) -> IndexMap<String, Group> {
     let ids = row["groups"].as_array().unwrap().iter().map(|g| g.as_str().unwrap());
     ids.map(|id| {
         let parent = id.rsplit_once('.').map(|(parent, _)| parent.to_owned());
-        (id.to_owned(), Group { id: id.to_owned(), parent, tooltip: None })
+        (id.to_owned(), Group { id: id.to_owned(), parent, tooltip: None, expansion: None })
     })
     .collect()
 }

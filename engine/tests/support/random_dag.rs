@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use proptest::prelude::*;
+use serde_json::Value;
 use windrose_core::catalog::OperatorKind;
-use windrose_core::dag::{Dag, OnLost, Task};
+use windrose_core::dag::{Dag, Group, OnLost, Task};
+use windrose_core::mapping::{Expansion, Source};
 use windrose_core::trigger_rule::TriggerRule;
 
 /// What one task is like, and which of the tasks before it are upstream of it (bits).
@@ -28,6 +30,39 @@ fn task(number: usize, &(_, rule, retries, traits): &Shape) -> Task {
     task
 }
 
+/// Maps some tasks over one directly upstream of them, others over a list of the file, and some of the rest together in a
+/// group.
+fn map_some(tasks: &mut [Task], shapes: &[Shape], edges: &[(u32, u32)]) -> Option<Group> {
+    let literal = |length: u32| Source::List(vec![Value::from(1); length as usize]);
+    for number in 0..tasks.len() {
+        let traits = shapes[number].3 / 16;
+        let above = edges.iter().find(|(_, below)| *below as usize == number).map(|(above, _)| *above as usize);
+        let source = match (traits % 6, above) {
+            (0, Some(above)) => Source::XCom(tasks[above].id.clone()),
+            (1, _) => literal(traits % 4),
+            _ => continue,
+        };
+        tasks[number].expansion = Some(Expansion::Product(vec![("x".to_owned(), source)]));
+    }
+    let traits = shapes[0].3 / 128;
+    let mut of_group: Vec<usize> = Vec::new();
+    // In the order of the file nothing outside lies between them, so no path leaves the group and comes back.
+    let first = 1 + traits as usize % tasks.len();
+    for number in first..(first + 3).min(tasks.len()) {
+        if tasks[number].expansion.is_none() && traits % 3 != 0 {
+            of_group.push(number);
+        } else {
+            break;
+        }
+    }
+    let source = if traits % 2 == 0 { literal(2) } else { Source::XCom(tasks[0].id.clone()) };
+    for &number in &of_group {
+        tasks[number].group = Some("g".to_owned());
+    }
+    let expansion = Some(Expansion::Product(vec![("x".to_owned(), source)]));
+    (!of_group.is_empty()).then(|| Group { id: "g".to_owned(), parent: None, tooltip: None, expansion })
+}
+
 /// A DAG of up to twelve tasks with any edges, rules, retries, setups, teardowns and limits.
 pub(crate) fn any_dag() -> impl Strategy<Value = Dag> {
     let shape = (any::<u64>(), 0..26_usize, 0..3_u32, any::<u32>());
@@ -38,7 +73,10 @@ pub(crate) fn any_dag() -> impl Strategy<Value = Dag> {
             // Two bits per pair keep it sparse enough to be interesting.
             edges.extend((0..below).filter(|above| shape.0 >> (above * 2) & 3 == 0).map(|above| (above, below)));
         }
+        let mut tasks = tasks;
+        let grouped = map_some(&mut tasks, &shapes, &edges);
         let mut dag = Dag::new("d".into(), tasks, edges);
+        dag.groups.extend(grouped.map(|group| (group.id.clone(), group)));
         dag.fail_fast = traits == 0;
         dag.max_active_tasks = if traits % 2 == 0 { 2 } else { 16 };
         dag.dagrun_timeout = (traits == 1).then(|| Duration::from_secs(1200));
