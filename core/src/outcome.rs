@@ -76,3 +76,12 @@ pub struct Report {
     /// When it ended.
     pub ended_at: Timestamp,
 }
+
+/// What an attempt's templates became, secrets masked.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct RenderedFields {
+    /// The operator's templated parameters.
+    pub fields: Value,
+    /// The name of a mapped instance, if its task has a `map_index_template`.
+    pub map_index_name: Option<String>,
+}

@@ -75,8 +75,7 @@ impl RunMachine {
     }
 
     pub(crate) fn key(&self, i: u32) -> TaskInstanceKey {
-        let row = &self.tasks[i as usize];
-        TaskInstanceKey { run: self.facts.key, task: row.task.clone(), map_index: row.map_index }
+        self.tasks[i as usize].key(self.facts.key)
     }
 
     /// The instance with this key.

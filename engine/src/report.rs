@@ -22,8 +22,8 @@ impl RunMachine {
         self.tasks[p as usize].columns.started_at = Some(started_at);
         match outcome {
             Outcome::Success => {
-                let routed = routing.map_or(Ok(()), |r| self.route(now, p, r).map_err(UnknownBranch::into_cause));
-                match routed.err().or_else(|| self.unmappable(p, &xcoms)) {
+                let wrong = routing.and_then(|r| self.route(now, p, r).err()).map(UnknownBranch::into_cause);
+                match wrong.or_else(|| self.unmappable(p, &xcoms)) {
                     Some(cause) => self.failed(now, p, attempt, cause, true)?,
                     None => {
                         self.note_returned(p, &xcoms);

@@ -1,6 +1,6 @@
 //! A run as rows: what is written, and what a restart reads.
 
-use windrose_core::ids::TaskId;
+use windrose_core::ids::{RunKey, TaskId, TaskInstanceKey};
 use windrose_core::run_state::RunState;
 use windrose_core::task_instance::TaskColumns;
 use windrose_core::task_state::TaskState;
@@ -20,6 +20,12 @@ pub struct TaskSnapshot {
 }
 
 impl TaskSnapshot {
+    /// Its key in this run.
+    #[must_use]
+    pub fn key(&self, run: RunKey) -> TaskInstanceKey {
+        TaskInstanceKey { run, task: self.task.clone(), map_index: self.map_index }
+    }
+
     /// The row of a task instance that nothing has happened to.
     #[must_use]
     pub fn new(task: TaskId, retries: u32) -> Self {

@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use serde_json::Value;
 use tokio::sync::{Mutex, mpsc, oneshot};
 use windrose_core::claim::Claim;
 use windrose_core::ids::AttemptId;
-use windrose_core::outcome::Report;
+use windrose_core::outcome::{RenderedFields, Report};
 
 /// What became of something an attempt said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,7 +27,7 @@ pub(crate) enum Message {
     /// An attempt has begun.
     Started(AttemptId),
     /// What an attempt's templates became, without secrets.
-    Rendered { attempt: AttemptId, fields: Value },
+    Rendered { attempt: AttemptId, rendered: RenderedFields },
     /// An attempt gives its slot back, or goes on.
     Deferred { attempt: AttemptId, deferred: bool, ack: oneshot::Sender<Taken> },
     /// An attempt's last word.
@@ -104,9 +103,9 @@ impl Handle {
     }
 
     /// What the attempt's templates became, without secrets.
-    pub fn rendered(&self, attempt: AttemptId, fields: Value) {
+    pub fn rendered(&self, attempt: AttemptId, rendered: RenderedFields) {
         // If the scheduler has stopped, nobody will look at them.
-        let _ = self.inbox.send(Message::Rendered { attempt, fields });
+        let _ = self.inbox.send(Message::Rendered { attempt, rendered });
     }
 
     /// The attempt gives its slot back, or goes on. Returns when that is durable.

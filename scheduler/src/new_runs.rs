@@ -106,9 +106,10 @@ impl Driver {
 
     /// Puts a new run into the batch and into the queue.
     pub(crate) fn create_run(&mut self, now: Timestamp, facts: RunFacts, version: &Version) {
-        let tasks = version.plan.dag().tasks.iter().map(|task| NewTask {
-            key: TaskInstanceKey::unmapped(facts.key, task.id.clone()),
-            max_tries: task.retries,
+        let tasks = version.plan.first_instances().map(|(position, map_index)| {
+            let task = &version.plan.dag().tasks[position];
+            let key = TaskInstanceKey { run: facts.key, task: task.id.clone(), map_index };
+            NewTask { key, max_tries: task.retries }
         });
         self.runs.outbox.batch.new_runs.push(NewRun {
             facts: facts.clone(),
@@ -187,7 +188,7 @@ impl Driver {
                     Some(states) => states,
                     None => {
                         let tasks = self.store.tasks(key).await?.into_iter();
-                        PreviousRun::Tasks(tasks.map(|t| (t.key.task, t.state.name())).collect())
+                        PreviousRun::Tasks(tasks.map(|t| (t.key.task, t.key.map_index, t.state.name())).collect())
                     }
                 }
             }

@@ -1,10 +1,11 @@
 //! What one turn decided: the rows of its transaction, and what is told to others once that has committed.
 
 use windrose_core::claim::Claim;
+use windrose_core::ids::TaskInstanceKey;
 use windrose_core::run_state::RunState;
 use windrose_core::time::Timestamp;
 use windrose_engine::{Effect, RunMachine};
-use windrose_store::{Batch, EventRow, NewTask, RunWrite, XComRow};
+use windrose_store::{Batch, EventRow, NewTask, RemovedTask, RunWrite, XComRow};
 
 use crate::handle::Cancellation;
 
@@ -36,8 +37,16 @@ impl Outbox {
                 }
             }
             Effect::AddTask(key) => {
-                let max_tries = machine.task(key.task.as_str()).map_or(0, |task| task.columns.max_tries);
+                let max_tries = machine.task_instance(&key).map_or(0, |task| task.columns.max_tries);
                 self.batch.new_tasks.push(NewTask { key, max_tries });
+            }
+            Effect::Expand { key, from, length } => {
+                let retries = machine.task(key.task.as_str()).map_or(0, |task| task.columns.max_tries);
+                let indexes = 0..i32::try_from(length).unwrap_or(i32::MAX);
+                let instance = |map_index| TaskInstanceKey { map_index, ..key.clone() };
+                let instances = indexes.map(|index| NewTask { key: instance(index), max_tries: retries });
+                self.batch.new_tasks.extend(instances);
+                self.batch.removed_tasks.push(RemovedTask { key, from });
             }
             Effect::EndAttempt(end) => self.batch.attempts_ended.push(end),
             Effect::PushXComs { key, xcoms } => {

@@ -66,7 +66,7 @@ impl Driver {
             .iter()
             .filter_map(|t| {
                 let attempt = t.state.attempt().filter(|a| !alive.contains(a))?;
-                Some((TaskInstanceKey::unmapped(facts.key, t.task.clone()), attempt, t.columns.generation))
+                Some((t.key(facts.key), attempt, t.columns.generation))
             })
             .collect();
         self.runs.adopt(now, machine, folder);
@@ -96,7 +96,7 @@ impl Driver {
 pub(crate) fn snapshots(rows: Vec<TaskRow>, dag: &Dag) -> Vec<TaskSnapshot> {
     let rows = rows.into_iter().filter_map(|row| {
         dag.position(row.key.task.as_str())?;
-        Some(TaskSnapshot { task: row.key.task, state: row.state, columns: row.columns })
+        Some(TaskSnapshot { map_index: row.key.map_index, task: row.key.task, state: row.state, columns: row.columns })
     });
     rows.collect()
 }

@@ -10,6 +10,7 @@ use windrose_core::run::RunFacts;
 use windrose_core::run_state::RunState;
 use windrose_core::time::Timestamp;
 use windrose_engine::admission::QueuedRun;
+use windrose_engine::past::PastNews;
 use windrose_engine::past::PreviousRun;
 use windrose_engine::{Admission, Effect, Event, Refused, RunMachine};
 use windrose_store::AttemptStart;
@@ -84,7 +85,7 @@ impl Runs {
         }
         for task in machine.tasks() {
             if let Some(attempt) = task.state.attempt() {
-                self.attempts.insert(attempt, TaskInstanceKey::unmapped(facts.key, task.task.clone()));
+                self.attempts.insert(attempt, task.key(facts.key));
             }
         }
         self.live.insert(facts.key, Live { machine, folder, timeout: None });
@@ -99,7 +100,9 @@ impl Runs {
     /// How a live run stands, for a run that depends on it.
     pub(crate) fn as_previous(&self, run: RunKey) -> Option<PreviousRun> {
         let live = self.live.get(&run)?;
-        Some(PreviousRun::Tasks(live.machine.tasks().iter().map(|t| (t.task.clone(), t.state.name())).collect()))
+        Some(PreviousRun::Tasks(
+            live.machine.tasks().iter().map(|t| (t.task.clone(), t.map_index, t.state.name())).collect(),
+        ))
     }
 
     /// Gives an event to a run's machine, and takes what follows from it.
@@ -127,9 +130,11 @@ impl Runs {
                         self.deferred.remove(&attempt);
                     }
                     if self.dependents.contains_key(&run) {
-                        told.push((change.key.task.clone(), change.to.name()));
+                        let news = PastNews::State { map_index: change.key.map_index, state: change.to.name() };
+                        told.push((change.key.task.clone(), news));
                     }
                 }
+                Effect::Expand { key, length, .. } => told.push((key.task.clone(), PastNews::Expanded(*length))),
                 Effect::SetRun(change) => {
                     let facts = live.machine.facts();
                     let count = self.running.entry(facts.dag_id.clone()).or_default();
@@ -151,9 +156,9 @@ impl Runs {
             }
         }
         for dependent in self.dependents.get(&run).cloned().unwrap_or_default() {
-            for (task, state) in &told {
+            for (task, news) in &told {
                 // The dependent may have ended, or hold no such task.
-                let _ = self.feed(now, dependent, Event::PreviousTask { task: task.clone(), state: *state });
+                let _ = self.feed(now, dependent, Event::PreviousTask { task: task.clone(), news: news.clone() });
             }
         }
     }
@@ -206,7 +211,7 @@ impl Runs {
     }
 
     fn resume(&mut self, now: Timestamp, key: TaskInstanceKey) {
-        let state = self.live.get(&key.run).and_then(|live| live.machine.task(key.task.as_str())).map(|t| t.state);
+        let state = self.live.get(&key.run).and_then(|live| live.machine.task_instance(&key)).map(|t| t.state);
         let Some(attempt) = state.and_then(|s| s.attempt()) else { return };
         if self.feed(now, key.run, Event::Resumed { key, attempt }).is_ok() {
             self.deferred.remove(&attempt);
@@ -221,7 +226,7 @@ impl Runs {
             return;
         }
         let Some(live) = self.live.get(&key.run) else { return };
-        let Some(task) = live.machine.task(key.task.as_str()) else { return };
+        let Some(task) = live.machine.task_instance(&key) else { return };
         self.outbox.batch.attempts_started.push(AttemptStart {
             attempt,
             key: key.clone(),

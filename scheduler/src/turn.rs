@@ -2,6 +2,7 @@
 
 use tokio::sync::oneshot;
 use windrose_core::ids::AttemptId;
+use windrose_core::outcome::RenderedFields;
 use windrose_core::time::Timestamp;
 use windrose_engine::Event;
 use windrose_store::{CommandRow, RenderedRow, StoreError, Topic};
@@ -130,8 +131,9 @@ impl Driver {
                 let event = Event::Started { key: key.clone(), attempt: *attempt };
                 self.runs.feed(now, key.run, event).is_ok()
             })),
-            Message::Rendered { attempt, fields } => taken(self.runs.holder(*attempt).is_some_and(|key| {
-                let row = RenderedRow { key, fields: fields.clone(), rendered_at: now };
+            Message::Rendered { attempt, rendered } => taken(self.runs.holder(*attempt).is_some_and(|key| {
+                let RenderedFields { fields, map_index_name } = rendered.clone();
+                let row = RenderedRow { key, fields, map_index_name, rendered_at: now };
                 self.runs.outbox.batch.rendered.push(row);
                 true
             })),

@@ -6,6 +6,7 @@ use windrose_core::ids::{AttemptId, DagId, RunId, RunKey, TaskId, TaskInstanceKe
 use windrose_core::run::RunFacts;
 use windrose_core::run_state::RunState;
 use windrose_core::task_instance::TaskChange;
+use windrose_core::task_state::TaskState;
 use windrose_core::time::Timestamp;
 
 /// All writes of one batch. They are applied in the order of the fields, and within a field in the order of the list;
@@ -16,6 +17,9 @@ pub struct Batch {
     pub new_runs: Vec<NewRun>,
     /// Task instances to add to runs that exist (mapped instances, tasks of a newer DAG version).
     pub new_tasks: Vec<NewTask>,
+    /// Task instances that are gone: rows that stood for all instances of a mapped task. Earlier changes of theirs in the
+    /// same batch are left out.
+    pub removed_tasks: Vec<RemovedTask>,
     /// Runs that change.
     pub runs: Vec<RunWrite>,
     /// Task instances that change. Several changes of one task instance become one write: each must go on from where the
@@ -44,6 +48,7 @@ impl Batch {
         let Self {
             new_runs,
             new_tasks,
+            removed_tasks,
             runs,
             tasks,
             attempts_started,
@@ -56,6 +61,7 @@ impl Batch {
         } = self;
         new_runs.is_empty()
             && new_tasks.is_empty()
+            && removed_tasks.is_empty()
             && runs.is_empty()
             && tasks.is_empty()
             && attempts_started.is_empty()
@@ -90,6 +96,15 @@ pub struct NewTask {
     pub key: TaskInstanceKey,
     /// The last try number that may be followed by another one: the task's `retries`.
     pub max_tries: u32,
+}
+
+/// A task instance to remove.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RemovedTask {
+    /// Which.
+    pub key: TaskInstanceKey,
+    /// Where it must be now. It has no attempt.
+    pub from: TaskState,
 }
 
 /// A run's next state.
@@ -144,6 +159,8 @@ pub struct RenderedRow {
     pub key: TaskInstanceKey,
     /// By field, without secrets.
     pub fields: Value,
+    /// The name of a mapped instance, without secrets.
+    pub map_index_name: Option<String>,
     /// When.
     pub rendered_at: Timestamp,
 }

@@ -1,13 +1,13 @@
 //! The hot write: one batch, one transaction, every change guarded by what it was decided on.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use sqlx::{Any, Transaction};
 use windrose_core::ids::{RunKey, TaskInstanceKey};
 use windrose_core::task_instance::TaskChange;
 
 use crate::Store;
-use crate::batch::{Batch, RunWrite};
+use crate::batch::{Batch, RemovedTask, RunWrite};
 use crate::error::StoreError;
 use crate::tables::{attempts, commands, event_log, rendered_fields, runs, tasks, xcoms};
 
@@ -26,9 +26,11 @@ impl Store {
             return Ok(());
         }
         let run_writes = merge_runs(&batch.runs)?;
-        let task_writes = merge_tasks(&batch.tasks)?;
+        let removed = merge_removed(batch);
+        let gone: HashSet<&TaskInstanceKey> = removed.iter().map(|gone| &gone.key).collect();
+        let task_writes = merge_tasks(batch.tasks.iter().filter(|write| !gone.contains(&write.key)))?;
         let mut tx = self.begin().await?;
-        write(&mut tx, batch, &run_writes, &task_writes).await?;
+        write(&mut tx, batch, &run_writes, &removed, &task_writes).await?;
         tx.commit().await?;
         Ok(())
     }
@@ -42,10 +44,12 @@ async fn write(
     tx: &mut Tx,
     batch: &Batch,
     run_writes: &[RunWrite],
+    removed: &[RemovedTask],
     task_writes: &[TaskChange],
 ) -> Result<(), StoreError> {
     runs::insert(tx, &batch.new_runs).await?;
     tasks::insert(tx, batch.new_runs.iter().flat_map(|run| &run.tasks).chain(&batch.new_tasks)).await?;
+    tasks::remove(tx, removed).await?;
     runs::update(tx, run_writes).await?;
     tasks::update(tx, task_writes).await?;
     attempts::start(tx, &batch.attempts_started).await?;
@@ -53,6 +57,7 @@ async fn write(
     xcoms::clear(tx, &batch.clear_xcoms).await?;
     xcoms::put(tx, &batch.xcoms).await?;
     rendered_fields::put(tx, &batch.rendered).await?;
+    tasks::name(tx, &batch.rendered).await?;
     commands::finish(tx, &batch.commands_done).await?;
     event_log::insert(tx, &batch.events).await
 }
@@ -80,10 +85,19 @@ fn merge_runs(writes: &[RunWrite]) -> Result<Vec<RunWrite>, StoreError> {
     Ok(merged)
 }
 
+/// A row may change and then be removed in one batch: the guard is where it was before the batch.
+fn merge_removed(batch: &Batch) -> Vec<RemovedTask> {
+    let guard = |gone: &RemovedTask| {
+        let first = batch.tasks.iter().find(|write| write.key == gone.key);
+        RemovedTask { key: gone.key.clone(), from: first.map_or(gone.from, |write| write.from) }
+    };
+    batch.removed_tasks.iter().map(guard).collect()
+}
+
 /// A statement over many rows would apply only one of several changes to the same row.
-fn merge_tasks(writes: &[TaskChange]) -> Result<Vec<TaskChange>, StoreError> {
-    let mut merged: Vec<TaskChange> = Vec::with_capacity(writes.len());
-    let mut places: HashMap<&TaskInstanceKey, usize> = HashMap::with_capacity(writes.len());
+fn merge_tasks<'b>(writes: impl Iterator<Item = &'b TaskChange>) -> Result<Vec<TaskChange>, StoreError> {
+    let mut merged: Vec<TaskChange> = Vec::new();
+    let mut places: HashMap<&TaskInstanceKey, usize> = HashMap::new();
     for write in writes {
         match places.get(&write.key) {
             None => {

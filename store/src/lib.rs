@@ -31,7 +31,9 @@ use std::sync::Arc;
 
 use sqlx::AnyPool;
 
-pub use batch::{AttemptStart, Batch, CommandDone, EventRow, NewRun, NewTask, RenderedRow, RunWrite, XComRow};
+pub use batch::{
+    AttemptStart, Batch, CommandDone, EventRow, NewRun, NewTask, RemovedTask, RenderedRow, RunWrite, XComRow,
+};
 pub use dialect::Dialect;
 pub use encryption::EncryptionKey;
 pub use error::StoreError;

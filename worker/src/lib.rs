@@ -5,6 +5,7 @@
 
 mod attempt;
 pub mod lookup;
+mod mapping;
 pub mod masker;
 pub mod options;
 mod patience;

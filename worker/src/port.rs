@@ -5,7 +5,7 @@ use serde_json::Value;
 use windrose_core::claim::Claim;
 use windrose_core::connection::Connection;
 use windrose_core::ids::{AttemptId, RunKey, TaskInstanceKey};
-use windrose_core::outcome::Report;
+use windrose_core::outcome::{RenderedFields, Report};
 use windrose_core::time::Timestamp;
 
 /// What became of a report.
@@ -88,5 +88,5 @@ pub trait WorkerPort: Send + Sync {
     async fn stored_variable(&self, key: &str) -> Result<Option<String>, PortError>;
 
     /// Keeps the operator's parameters as rendered, secrets masked, for people to look at. Losing them harms nothing.
-    fn rendered(&self, _attempt: AttemptId, _fields: Value) {}
+    fn rendered(&self, _attempt: AttemptId, _rendered: RenderedFields) {}
 }

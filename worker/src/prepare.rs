@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 use windrose_core::cause::Cause;
 use windrose_core::claim::Claim;
+use windrose_core::outcome::RenderedFields;
 use windrose_core::run::DataInterval;
 use windrose_core::time::Timestamp;
 use windrose_core::timetable::{Bounds, Timetable};
@@ -13,7 +14,8 @@ use windrose_operators::dag_files::dag_file;
 use windrose_operators::error::TaskError;
 use windrose_operators::operator::{OperatorEntry, Runnable};
 
-use crate::render::{Rendered, render};
+use crate::mapping::mapped;
+use crate::render::{Rendered, Templated, render};
 use crate::services::AttemptServices;
 use crate::worker::Shared;
 
@@ -31,9 +33,17 @@ pub(crate) async fn prepare(
         let message = format!("There is no operator '{}' in this version of Windrose.", task.operator);
         return Err(TaskError::fatal(Cause::Parameters { operator: task.operator.clone(), message }));
     };
-    let templated = with_file_texts(claim, entry)?;
-    let Rendered { parameters, env, context } = render(services, entry, templated).await?;
-    shared.port.rendered(claim.attempt, services.masker.mask_value(shown(entry, &parameters)));
+    let mut mapped = mapped(services).await?;
+    let mut templated = Templated { parameters: task.parameters.clone(), mapped: mapped.templates() };
+    with_file_texts(claim, entry, &mut templated.parameters)?;
+    if mapped.are_parameters {
+        with_file_texts(claim, entry, &mut templated.mapped)?;
+    }
+    mapped.arguments.retain(|argument| !argument.is_template);
+    let Rendered { parameters, env, context, map_index_name } = render(services, entry, templated, mapped).await?;
+    let fields = services.masker.mask_value(shown(entry, &parameters));
+    let map_index_name = map_index_name.map(|name| services.masker.mask(&name).into_owned());
+    shared.port.rendered(claim.attempt, RenderedFields { fields, map_index_name });
     let runnable = entry
         .build(parameters)
         .map_err(|message| TaskError::retryable(Cause::Parameters { operator: task.operator.clone(), message }))?;
@@ -59,16 +69,15 @@ pub(crate) async fn prepare(
     Ok((runnable, info))
 }
 
-/// The task's parameters, with names of template files replaced by what the files hold.
-fn with_file_texts(claim: &Claim, entry: &OperatorEntry) -> Result<Map<String, Value>, TaskError> {
-    let mut parameters = claim.task().parameters.clone();
-    for (field, value) in &mut parameters {
+/// Replaces names of template files by what the files hold.
+fn with_file_texts(claim: &Claim, entry: &OperatorEntry, parameters: &mut Map<String, Value>) -> Result<(), TaskError> {
+    for (field, value) in parameters {
         let endings: Vec<_> = entry.template_files(field).collect();
         if !endings.is_empty() {
             read_files(claim, field, &endings, value)?;
         }
     }
-    Ok(parameters)
+    Ok(())
 }
 
 fn read_files(claim: &Claim, field: &str, endings: &[&str], value: &mut Value) -> Result<(), TaskError> {

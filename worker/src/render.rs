@@ -14,6 +14,7 @@ use windrose_operators::context::TaskServices;
 use windrose_operators::error::TaskError;
 use windrose_operators::operator::OperatorEntry;
 
+use crate::mapping::Mapped;
 use crate::patience::patiently;
 use crate::services::AttemptServices;
 
@@ -25,6 +26,25 @@ pub(crate) struct Rendered {
     pub(crate) env: IndexMap<String, String>,
     /// The template context as JSON.
     pub(crate) context: Value,
+    /// What `map_index_template` became.
+    pub(crate) map_index_name: Option<String>,
+}
+
+/// What is rendered.
+#[derive(Debug, Clone)]
+pub(crate) struct Templated {
+    /// The operator's parameters, as written.
+    pub(crate) parameters: Map<String, Value>,
+    /// Arguments of a mapped instance that stand in the DAG file.
+    pub(crate) mapped: Map<String, Value>,
+}
+
+impl Templated {
+    fn needs_rendering(&self, fields: &[&str]) -> bool {
+        let is_field = |name: &str| fields.contains(&name);
+        self.parameters.iter().any(|(name, value)| is_field(name) && needs_rendering(value))
+            || self.mapped.values().any(needs_rendering)
+    }
 }
 
 /// Renders the templated parameters and the task's environment. Templates that look something up wait for it on a
@@ -32,18 +52,19 @@ pub(crate) struct Rendered {
 pub(crate) async fn render(
     services: &Arc<AttemptServices>,
     entry: &'static OperatorEntry,
-    parameters: Map<String, Value>,
+    templated: Templated,
+    mapped: Mapped,
 ) -> Result<Rendered, TaskError> {
     let claim = &services.claim;
-    let ctx = Arc::new(TemplateContext::of_claim(claim, services.now()));
+    let ctx = TemplateContext::of_claim(claim, services.now());
     let env: Map<String, Value> = claim.task().env.iter().map(|(k, v)| (k.clone(), v.as_str().into())).collect();
     let fields = entry.template_fields();
-    let waits = parameters.iter().any(|(name, value)| fields.contains(&name.as_str()) && needs_rendering(value))
-        || env.values().any(needs_rendering);
+    let named = claim.task().map_index_template.is_some();
+    let waits = templated.needs_rendering(fields) || env.values().any(needs_rendering) || named;
     let lookup: Arc<dyn Lookup> =
         Arc::new(TemplateLookup { services: Arc::clone(services), runtime: Handle::current() });
     let native = claim.dag.render_native;
-    let rendering = move || render_all(&ctx, &lookup, fields, parameters, env, native);
+    let rendering = move || render_all(ctx, &lookup, fields, (templated, mapped), env, native);
     let rendered = if waits {
         tokio::task::spawn_blocking(rendering).await.map_err(|error| {
             TaskError::retryable(Cause::Internal { message: format!("rendering the templates failed: {error}") })
@@ -57,23 +78,41 @@ pub(crate) async fn render(
 }
 
 fn render_all(
-    ctx: &Arc<TemplateContext>,
+    mut ctx: TemplateContext,
     lookup: &Arc<dyn Lookup>,
     fields: &[&str],
-    mut parameters: Map<String, Value>,
+    (templated, mapped): (Templated, Mapped),
     env: Map<String, Value>,
     native: bool,
 ) -> Result<Rendered, TemplateError> {
-    let renderer = Renderer::new(ctx, lookup);
-    for (name, value) in &mut parameters {
-        if fields.contains(&name.as_str()) {
-            *value = renderer.render(value, name, native)?;
-        }
+    let is_field = |name: &String| fields.contains(&name.as_str());
+    let unmapped = Arc::new(ctx.clone());
+    let renderer = Renderer::new(&unmapped, lookup);
+    for (name, value) in templated.mapped {
+        // As anywhere else, a parameter that is no template field stays as it is written.
+        let raw = mapped.are_parameters && !is_field(&name);
+        let value = if raw { value } else { renderer.render(&value, &name, native)? };
+        ctx.mapped.insert(name, value);
     }
-    let env = renderer.render(&Value::Object(env), "env", false)?;
+    ctx.mapped.extend(mapped.arguments.into_iter().map(|argument| (argument.name, argument.value)));
+    let ctx = Arc::new(ctx);
+    let renderer = Renderer::new(&ctx, lookup);
+    let mut parameters = templated.parameters;
+    for (name, value) in parameters.iter_mut().filter(|(name, _)| is_field(name)) {
+        *value = renderer.render(value, name, native)?;
+    }
+    if mapped.are_parameters {
+        parameters.extend(ctx.mapped.clone());
+    }
     let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let name_template = ctx.task().map_index_template.as_deref().filter(|_| ctx.map_index >= 0);
+    let map_index_name = name_template
+        .map(|template| renderer.render(&Value::from(template), "map_index_template", false))
+        .transpose()?
+        .map(|name| text(&name));
+    let env = renderer.render(&Value::Object(env), "env", false)?;
     let env = env.as_object().into_iter().flatten().map(|(name, value)| (name.clone(), text(value))).collect();
-    Ok(Rendered { parameters, env, context: context_json(ctx) })
+    Ok(Rendered { parameters, env, context: context_json(&ctx), map_index_name })
 }
 
 /// Lookups of templates. They block, so they are made on a blocking thread only.

@@ -48,6 +48,14 @@ impl AttemptServices {
         std::mem::take(&mut self.xcoms.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// Within a mapped group a task pulls from the instance that has its own index.
+    fn partner_index(&self, task_id: &str) -> Option<i32> {
+        let (dag, claim) = (&self.claim.dag, &self.claim);
+        let own = dag.mapped_group(claim.position).filter(|_| claim.key.map_index >= 0)?;
+        let other = dag.mapped_group(dag.position(task_id)?)?;
+        (own.id == other.id).then_some(claim.key.map_index)
+    }
+
     /// A line of Windrose's own in the task's log.
     pub(crate) fn say(&self, level: LogLevel, text: &str) {
         self.log(LogSource::Task, level, text);
@@ -112,6 +120,7 @@ impl TaskServices for AttemptServices {
 
     async fn xcom_pull(&self, task_id: &str, map_index: Option<i32>, key: &str) -> Result<Option<Value>, TaskError> {
         let run = self.claim.key.run;
+        let map_index = map_index.or_else(|| self.partner_index(task_id));
         patiently("xcom_pull", &self.cancelled, || self.port.xcom(run, task_id, map_index, key))
             .await
             .map_err(|error| self.stopped(error))

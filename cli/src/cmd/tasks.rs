@@ -19,6 +19,8 @@ use crate::output::{self, Row};
 pub(crate) struct Shown {
     task_id: String,
     map_index: i32,
+    /// What `map_index_template` made of a mapped instance.
+    rendered_map_index: Option<String>,
     state: &'static str,
     try_number: u32,
     queued_at: Option<Timestamp>,
@@ -36,6 +38,7 @@ impl From<&TaskRow> for Shown {
         Self {
             task_id: row.key.task.to_string(),
             map_index: row.key.map_index,
+            rendered_map_index: row.rendered_map_index.clone(),
             state: row.state.name().as_str(),
             try_number: row.columns.try_number,
             queued_at: row.columns.queued_at,
@@ -52,9 +55,10 @@ impl Row for Shown {
     const HEADS: &'static [&'static str] = &["task", "state", "try", "seconds", "cause"];
 
     fn cells(&self) -> Vec<String> {
-        let name = match self.map_index {
-            -1 => self.task_id.clone(),
-            index => format!("{}[{index}]", self.task_id),
+        let name = match (self.map_index, &self.rendered_map_index) {
+            (-1, _) => self.task_id.clone(),
+            (index, None) => format!("{}[{index}]", self.task_id),
+            (index, Some(name)) => format!("{}[{index}] {name}", self.task_id),
         };
         vec![
             name,

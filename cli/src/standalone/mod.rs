@@ -67,8 +67,10 @@ async fn keep_lock(mut lock: StandaloneLock, store: &Store, holder: &str) -> Sto
 }
 
 /// Waits for a signal or, if that counts, for the end of standard input.
-async fn asked_to_stop(with_stdin: bool) {
-    let input_ends = async {
+fn asked_to_stop(with_stdin: bool) -> impl Future<Output = ()> {
+    // Now, not at the first poll: whoever reads that Windrose is ready may tell it to stop.
+    let signalled = signals::first_of([SignalKind::interrupt(), SignalKind::terminate()]);
+    let input_ends = async move {
         if !with_stdin {
             std::future::pending::<()>().await;
         }
@@ -76,9 +78,11 @@ async fn asked_to_stop(with_stdin: bool) {
         let read = || std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink());
         let _ = tokio::task::spawn_blocking(read).await;
     };
-    tokio::select! {
-        () = signals::first_of([SignalKind::interrupt(), SignalKind::terminate()]) => {}
-        () = input_ends => {}
+    async move {
+        tokio::select! {
+            () = signalled => {}
+            () = input_ends => {}
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use serde_json::Value;
 use windrose_core::claim::Claim;
 use windrose_core::connection::Connection;
 use windrose_core::ids::{AttemptId, RunKey, TaskInstanceKey};
-use windrose_core::outcome::Report;
+use windrose_core::outcome::{RenderedFields, Report};
 use windrose_scheduler::{Handle, Stopped, Taken};
 use windrose_store::{Store, StoreError};
 use windrose_worker::port::{Ack, PortError, PreviousSuccess, WorkerPort};
@@ -106,7 +106,7 @@ impl WorkerPort for StandalonePort {
         self.store.variable(key).await.map_err(|e| unavailable(&e))
     }
 
-    fn rendered(&self, attempt: AttemptId, fields: Value) {
-        self.scheduler.rendered(attempt, fields);
+    fn rendered(&self, attempt: AttemptId, rendered: RenderedFields) {
+        self.scheduler.rendered(attempt, rendered);
     }
 }

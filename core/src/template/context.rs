@@ -25,6 +25,8 @@ pub struct TemplateContext {
     pub try_number: u32,
     /// −1 for a task that is not mapped.
     pub map_index: i32,
+    /// What this mapped instance, or the mapped group around it, was given: `{{ mapped.<name> }}`.
+    pub mapped: Map<String, Value>,
     /// The run's parameters, see [`merged_params`].
     pub params: Map<String, Value>,
     /// The present, for `macros.datetime.now()` and the like.
@@ -42,6 +44,7 @@ impl TemplateContext {
             run_started_at: Some(claim.run_started_at),
             try_number: claim.try_number,
             map_index: claim.key.map_index,
+            mapped: Map::new(),
             params: merged_params(&claim.dag, claim.task(), &claim.run.conf),
             now,
         }
@@ -94,7 +97,7 @@ pub fn context_json(ctx: &TemplateContext) -> Value {
         "task_id": ctx.task().id,
         "run_id": run.run_id,
         "try_number": ctx.try_number,
-        "map_index": ctx.map_index,
+        "map_index": ctx.map_index, "mapped": ctx.mapped,
         "params": ctx.params,
         "dag_run": dag_run,
         "dag": {"dag_id": ctx.dag.dag_id, "tags": ctx.dag.tags, "description": ctx.dag.description},

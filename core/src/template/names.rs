@@ -16,7 +16,7 @@ use super::{macros, run_objects};
 use crate::time::Timestamp;
 
 /// Every name, for suggestions.
-const NAMES: [&str; 24] = [
+const NAMES: [&str; 25] = [
     "conn",
     "dag",
     "dag_run",
@@ -26,6 +26,7 @@ const NAMES: [&str; 24] = [
     "ds_nodash",
     "logical_date",
     "macros",
+    "mapped",
     "params",
     "prev_data_interval_end_success",
     "prev_data_interval_start_success",
@@ -65,6 +66,9 @@ const REMOVED: [(&str, &str); 14] = [
 pub(super) fn suggestion(expression: &str) -> Option<String> {
     if let Some((_, instead)) = REMOVED.iter().find(|(name, _)| *name == expression) {
         return Some(format!("use {instead}"));
+    }
+    if expression == "mapped" {
+        return Some("only instances of mapped tasks and groups have it".to_owned());
     }
     if NAMES.contains(&expression) {
         return Some("this run has no logical date, so use dag_run.run_after".to_owned());
@@ -160,6 +164,7 @@ impl Object for Names {
             "params" => self.params.clone(),
             "vars" => self.vars.clone(),
             "macros" => macros::value(ctx.now),
+            "mapped" if ctx.map_index >= 0 => from_json(&ctx.mapped.clone().into()),
             "var" => Record::value(
                 "var",
                 [("value", Variables::value(&self.lookup, false)), ("json", Variables::value(&self.lookup, true))],

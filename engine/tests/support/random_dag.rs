@@ -45,22 +45,17 @@ fn map_some(tasks: &mut [Task], shapes: &[Shape], edges: &[(u32, u32)]) -> Optio
         tasks[number].expansion = Some(Expansion::Product(vec![("x".to_owned(), source)]));
     }
     let traits = shapes[0].3 / 128;
-    let mut of_group: Vec<usize> = Vec::new();
     // In the order of the file nothing outside lies between them, so no path leaves the group and comes back.
     let first = 1 + traits as usize % tasks.len();
-    for number in first..(first + 3).min(tasks.len()) {
-        if tasks[number].expansion.is_none() && traits % 3 != 0 {
-            of_group.push(number);
-        } else {
-            break;
-        }
+    let grouped = |task: &&mut Task| task.expansion.is_none() && !traits.is_multiple_of(3);
+    let of_group: Vec<&mut Task> = tasks.iter_mut().skip(first).take(3).take_while(grouped).collect();
+    let any = !of_group.is_empty();
+    for task in of_group {
+        task.group = Some("g".to_owned());
     }
-    let source = if traits % 2 == 0 { literal(2) } else { Source::XCom(tasks[0].id.clone()) };
-    for &number in &of_group {
-        tasks[number].group = Some("g".to_owned());
-    }
+    let source = if traits.is_multiple_of(2) { literal(2) } else { Source::XCom(tasks[0].id.clone()) };
     let expansion = Some(Expansion::Product(vec![("x".to_owned(), source)]));
-    (!of_group.is_empty()).then(|| Group { id: "g".to_owned(), parent: None, tooltip: None, expansion })
+    any.then(|| Group { id: "g".to_owned(), parent: None, tooltip: None, expansion })
 }
 
 /// A DAG of up to twelve tasks with any edges, rules, retries, setups, teardowns and limits.

@@ -46,7 +46,7 @@ impl Store {
         fields: &Value,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let row = RenderedRow { key: key.clone(), fields: fields.clone(), rendered_at: now };
+        let row = RenderedRow { key: key.clone(), fields: fields.clone(), map_index_name: None, rendered_at: now };
         let mut tx = self.begin().await?;
         put(&mut tx, &[row]).await?;
         tx.commit().await?;

@@ -11,7 +11,7 @@ use windrose_core::task_state::{TaskState, TaskStateName};
 use windrose_core::time::Timestamp;
 
 use crate::Store;
-use crate::batch::NewTask;
+use crate::batch::{NewTask, RemovedTask, RenderedRow};
 use crate::batch_values::{execute_rows, values_list};
 use crate::commit::Tx;
 use crate::decode::{self, optional_to_json};
@@ -26,12 +26,14 @@ pub struct TaskRow {
     pub state: TaskState,
     /// Everything else.
     pub columns: TaskColumns,
+    /// What `map_index_template` made of a mapped instance.
+    pub rendered_map_index: Option<String>,
     /// Why its last try failed.
     pub cause: Option<Cause>,
 }
 
 const COLUMNS: &str = "run_key, task_id, map_index, state, attempt, due_at, try_number, max_tries, generation, \
-     first_poke_at, pokes, queued_at, started_at, ended_at, routing, cause";
+     first_poke_at, pokes, queued_at, started_at, ended_at, routing, mapped_length, cause, rendered_map_index";
 
 const INSERT: &str = "
     INSERT INTO task_instance (run_key, task_id, map_index, state, try_number, max_tries, generation, pokes)
@@ -39,10 +41,12 @@ const INSERT: &str = "
 
 const UPDATE: &str = "
     WITH v (run_key, task_id, map_index, from_state, from_attempt, state, attempt, due_at, try_number, max_tries,
-        generation, first_poke_at, pokes, queued_at, started_at, ended_at, routing, cause) AS (VALUES {values})
+        generation, first_poke_at, pokes, queued_at, started_at, ended_at, routing, mapped_length, cause) AS
+        (VALUES {values})
     UPDATE task_instance SET state = v.state, attempt = v.attempt, due_at = v.due_at, try_number = v.try_number,
         max_tries = v.max_tries, generation = v.generation, first_poke_at = v.first_poke_at, pokes = v.pokes, queued_at = v.queued_at,
-        started_at = v.started_at, ended_at = v.ended_at, routing = v.routing, cause = v.cause
+        started_at = v.started_at, ended_at = v.ended_at, routing = v.routing,
+        mapped_length = v.mapped_length, cause = v.cause
     FROM v
     WHERE task_instance.run_key = v.run_key AND task_instance.task_id = v.task_id
         AND task_instance.map_index = v.map_index
@@ -84,7 +88,9 @@ fn decode_task(row: &AnyRow) -> Result<TaskRow, StoreError> {
             started_at: decode::optional_instant(row, "started_at")?,
             ended_at: decode::optional_instant(row, "ended_at")?,
             routing: decode::optional_json(row, "routing")?,
+            mapped_length: decode::optional_number(row, "mapped_length")?,
         },
+        rendered_map_index: decode::optional_text(row, "rendered_map_index")?,
         cause: decode::optional_json(row, "cause")?,
     })
 }
@@ -112,6 +118,45 @@ pub(crate) async fn insert<'t>(tx: &mut Tx, tasks: impl Iterator<Item = &'t NewT
     }
 }
 
+const REMOVE: &str = "
+    WITH v (run_key, task_id, map_index, from_state) AS (VALUES {values})
+    DELETE FROM task_instance WHERE EXISTS (
+        SELECT 1 FROM v WHERE task_instance.run_key = v.run_key AND task_instance.task_id = v.task_id
+            AND task_instance.map_index = v.map_index AND task_instance.state = v.from_state)";
+
+/// Removes the rows of mapped tasks that stood for all their instances.
+pub(crate) async fn remove(tx: &mut Tx, gone: &[RemovedTask]) -> Result<(), StoreError> {
+    let removed = execute_rows(tx, REMOVE, 4, gone, |statement, gone| {
+        statement
+            .bind(gone.key.run.0)
+            .bind(gone.key.task.as_str())
+            .bind(i64::from(gone.key.map_index))
+            .bind(gone.from.name().as_str())
+    })
+    .await?;
+    match gone.first() {
+        Some(first) if removed != gone.len() as u64 => Err(stale(&first.key)),
+        _ => Ok(()),
+    }
+}
+
+const NAME: &str = "
+    WITH v (run_key, task_id, map_index, rendered_map_index) AS (VALUES {values})
+    UPDATE task_instance SET rendered_map_index = v.rendered_map_index FROM v
+    WHERE task_instance.run_key = v.run_key AND task_instance.task_id = v.task_id
+        AND task_instance.map_index = v.map_index";
+
+/// Gives mapped instances their names.
+pub(crate) async fn name(tx: &mut Tx, rows: &[RenderedRow]) -> Result<(), StoreError> {
+    let named: Vec<(&TaskInstanceKey, &str)> =
+        rows.iter().filter_map(|row| Some((&row.key, row.map_index_name.as_deref()?))).collect();
+    execute_rows(tx, NAME, 4, &named, |statement, (key, name)| {
+        statement.bind(key.run.0).bind(key.task.as_str()).bind(i64::from(key.map_index)).bind(*name)
+    })
+    .await?;
+    Ok(())
+}
+
 /// Moves task instances that are where they are expected. Each key may occur once.
 pub(crate) async fn update(tx: &mut Tx, writes: &[TaskChange]) -> Result<(), StoreError> {
     let rows: Vec<(&TaskChange, [Option<String>; 2])> = writes
@@ -120,7 +165,7 @@ pub(crate) async fn update(tx: &mut Tx, writes: &[TaskChange]) -> Result<(), Sto
             Ok((write, [optional_to_json(write.columns.routing.as_ref())?, optional_to_json(write.cause.as_ref())?]))
         })
         .collect::<Result<_, StoreError>>()?;
-    let changed = execute_rows(tx, UPDATE, 18, &rows, |statement, (write, [routing, cause])| {
+    let changed = execute_rows(tx, UPDATE, 19, &rows, |statement, (write, [routing, cause])| {
         statement
             .bind(write.key.run.0)
             .bind(write.key.task.as_str())
@@ -139,6 +184,7 @@ pub(crate) async fn update(tx: &mut Tx, writes: &[TaskChange]) -> Result<(), Sto
             .bind(write.columns.started_at.map(Timestamp::as_micros))
             .bind(write.columns.ended_at.map(Timestamp::as_micros))
             .bind(routing.as_deref())
+            .bind(write.columns.mapped_length.map(i64::from))
             .bind(cause.as_deref())
     })
     .await?;

@@ -59,6 +59,7 @@ async fn a_batch_writes_all_its_parts_and_they_are_read_back(f: Fixture) {
                     queued_at: Some(at(2)),
                     started_at: Some(at(3)),
                     ended_at: Some(at(4)),
+                    mapped_length: Some(3),
                 },
                 cause: Some(cause.clone()),
                 ..moved(&extract, TaskState::Queued(FIRST), TaskState::Final(FinalState::Failed))

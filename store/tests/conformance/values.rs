@@ -80,7 +80,8 @@ async fn rendered_fields_are_those_of_the_last_attempt(f: Fixture) {
     f.store.save_rendered_fields(&a, &json!({ "sql": "SELECT 1" }), at(1)).await.unwrap();
     f.store.save_rendered_fields(&a, &json!({ "sql": "SELECT 2" }), at(2)).await.unwrap();
     assert_eq!(f.store.rendered_fields(&a).await.unwrap(), Some(json!({ "sql": "SELECT 2" })));
-    let row = |n: i64| RenderedRow { key: a.clone(), fields: json!({ "sql": n }), rendered_at: at(n) };
+    let row =
+        |n: i64| RenderedRow { key: a.clone(), fields: json!({ "sql": n }), map_index_name: None, rendered_at: at(n) };
     f.store.commit(&Batch { rendered: vec![row(3), row(4)], ..Batch::default() }).await.unwrap();
     assert_eq!(f.store.rendered_fields(&a).await.unwrap(), Some(json!({ "sql": 4 })));
 }

@@ -15,7 +15,7 @@ use windrose_core::claim::Claim;
 use windrose_core::connection::Connection;
 use windrose_core::dag::{Dag, Task};
 use windrose_core::ids::{AttemptId, RunKey, TaskInstanceKey};
-use windrose_core::outcome::Report;
+use windrose_core::outcome::{RenderedFields, Report};
 use windrose_core::run::RunFacts;
 use windrose_core::run_state::RunType;
 use windrose_core::time::{Clock, Timestamp};
@@ -155,8 +155,8 @@ impl WorkerPort for Desk {
         Ok(self.connections.lock().unwrap().get(conn_id).cloned())
     }
 
-    fn rendered(&self, _attempt: AttemptId, fields: Value) {
-        self.rendered.lock().unwrap().push(fields);
+    fn rendered(&self, _attempt: AttemptId, rendered: RenderedFields) {
+        self.rendered.lock().unwrap().push(rendered.fields);
     }
 
     async fn stored_variable(&self, _key: &str) -> Result<Option<String>, PortError> {
