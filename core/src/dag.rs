@@ -47,6 +47,12 @@ pub struct Dag {
     pub dagrun_timeout: Option<Duration>,
     /// After so many failed runs in a row the DAG is paused; 0 is never.
     pub max_consecutive_failed_runs: u32,
+    /// What a due run does while `max_active_runs` is reached.
+    pub overlap: Overlap,
+    /// A scheduled run starts up to this much late: see [`crate::jitter::start_delay`].
+    pub jitter: Duration,
+    /// Which failed tasks fail a run.
+    pub run_fails_on: RunFailsOn,
     /// Whether it is paused when first seen; `None` leaves that to the configuration.
     pub paused: Option<bool>,
     /// The first failure ends the run.
@@ -96,6 +102,9 @@ impl Dag {
             max_active_tasks: 16,
             dagrun_timeout: None,
             max_consecutive_failed_runs: 0,
+            overlap: Overlap::Queue,
+            jitter: Duration::ZERO,
+            run_fails_on: RunFailsOn::Leaves,
             paused: None,
             fail_fast: false,
             render_native: false,
@@ -167,10 +176,39 @@ pub struct Param {
 /// What happens to runs that were due while the DAG was paused or nobody ran the scheduler.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Catchup {
-    /// They are not made.
+    /// They are not made, but for the newest where Airflow makes it.
     No,
     /// All are made.
     All,
+    /// The newest of them is made.
+    Latest,
+    /// One run is made that stands for all of them: its data interval reaches from the first one's start to the last
+    /// one's end.
+    Collapse,
+}
+
+/// What a run does that is due while `max_active_runs` is reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Overlap {
+    /// It waits for a place, as in Airflow; without catchup a newer one may take its turn meanwhile.
+    #[default]
+    Queue,
+    /// It is passed over for good.
+    Skip,
+    /// It takes the place of the oldest scheduled run, which is cancelled.
+    CancelOld,
+    /// It is created and cancelled at once, so that it can be seen and cleared.
+    CancelNew,
+}
+
+/// Which failed tasks fail a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum RunFailsOn {
+    /// Those without a task downstream of them, as in Airflow.
+    #[default]
+    Leaves,
+    /// Every one that is not to be tolerated ([`Task::tolerate_failure`]).
+    Any,
 }
 
 /// When runs are made, as written; [`crate::dag`] keeps it as data, the timetable gives it a meaning.
@@ -266,6 +304,8 @@ pub struct Task {
     pub teardown: Option<Vec<TaskId>>,
     /// For a teardown: its failure fails the run.
     pub on_failure_fail_dagrun: bool,
+    /// With [`RunFailsOn::Any`]: its failure does not fail the run.
+    pub tolerate_failure: bool,
     /// Parameters that add to or replace the DAG's.
     pub params: IndexMap<String, Param>,
     /// Environment variables for its processes.
@@ -314,6 +354,7 @@ impl Task {
             setup: false,
             teardown: None,
             on_failure_fail_dagrun: false,
+            tolerate_failure: false,
             params: IndexMap::new(),
             env: IndexMap::new(),
             doc: None,

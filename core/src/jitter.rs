@@ -1,7 +1,19 @@
 //! Jitter that is the same for the same thing: a hash of its name instead of a random number, as in Airflow. Two
 //! processes, or one before and after a crash, therefore compute the same delay.
 
+use std::time::Duration;
+
 use sha1::{Digest, Sha1};
+
+use crate::ids::DagId;
+
+/// How much later than due a DAG's scheduled runs start: less than `jitter`, to the microsecond, and always the same for
+/// the same DAG.
+#[must_use]
+pub fn start_delay(dag_id: &DagId, jitter: Duration) -> Duration {
+    let modulus = u64::try_from(jitter.as_micros()).unwrap_or(u64::MAX);
+    Duration::from_micros(hash_modulo(&format!("{dag_id}\njitter"), modulus))
+}
 
 /// SHA-1 of the name, read as one big number, modulo `modulus` (0 if that is 0).
 pub(crate) fn hash_modulo(name: &str, modulus: u64) -> u64 {

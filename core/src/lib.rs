@@ -11,7 +11,7 @@ pub mod connection;
 pub mod dag;
 pub mod dag_file;
 pub mod ids;
-mod jitter;
+pub mod jitter;
 pub mod log_line;
 pub mod mapping;
 pub mod outcome;

@@ -38,7 +38,7 @@ pub enum PastNews {
 /// Whether a run of this type can be the one before another: the latest such run with an earlier logical date is.
 #[must_use]
 pub fn counts_as_previous(dag: &Dag, run_type: RunType) -> bool {
-    dag.catchup == Catchup::No || run_type != RunType::Manual
+    dag.catchup != Catchup::All || run_type != RunType::Manual
 }
 
 /// Whether a task looks at the run before; `wait_for_downstream` implies it.

@@ -13,6 +13,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use windrose_core::dag::{Catchup, Overlap};
 use windrose_core::ids::DagId;
 use windrose_core::run::DataInterval;
 use windrose_core::time::Timestamp;
@@ -30,12 +31,18 @@ pub const DAGS_PER_CALL: usize = 500;
 const NOW: Timestamp = Timestamp::from_micros(i64::MIN);
 
 /// What the creation of a DAG's runs depends on.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ScheduledDag {
     /// Which runs its schedule means.
     pub timetable: Timetable,
     /// Its start date, end date and catchup.
     pub bounds: Bounds,
+    /// What becomes of several runs that were missed.
+    pub missed: Catchup,
+    /// What becomes of a run that is due while there is no place for it.
+    pub overlap: Overlap,
+    /// How much later than due its runs are made (see [`windrose_core::jitter::start_delay`]).
+    pub delay: Duration,
     /// No run is created while so many are queued or running; for `@continuous` it is one at most.
     pub max_active_runs: u32,
     /// The data interval of its newest automated (scheduled or backfill) run.
@@ -50,6 +57,52 @@ impl ScheduledDag {
     fn is_full(&self) -> bool {
         let limit = if self.timetable == Timetable::Continuous { 1 } else { u32::MAX };
         self.active_runs >= self.max_active_runs.min(limit)
+    }
+
+    /// Whether nothing happens to it before one of its runs has ended.
+    fn waits(&self) -> bool {
+        self.is_full() && (self.overlap == Overlap::Queue || self.timetable == Timetable::Continuous)
+    }
+
+    fn room(&self) -> Room {
+        match self.overlap {
+            _ if !self.is_full() => Room::Free,
+            Overlap::Queue => Room::Free,
+            Overlap::Skip => Room::PassOver,
+            Overlap::CancelOld => Room::CancelOldest,
+            Overlap::CancelNew => Room::CancelThis,
+        }
+    }
+}
+
+/// A run that is due.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Proposal {
+    /// The DAG.
+    pub dag_id: DagId,
+    /// The run.
+    pub run: DueRun,
+    /// How it gets a place.
+    pub room: Room,
+}
+
+/// What is to be done with a run that is due, by [`Overlap`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Room {
+    /// Create it.
+    Free,
+    /// Cancel the oldest scheduled run, and create this one.
+    CancelOldest,
+    /// Create this one and cancel it.
+    CancelThis,
+    /// Create nothing, and remember that this run was passed over.
+    PassOver,
+}
+
+impl Room {
+    /// Whether the run counts as active from here on.
+    const fn is_taken(self) -> bool {
+        matches!(self, Self::Free | Self::CancelOldest)
     }
 }
 
@@ -158,16 +211,16 @@ impl RunCreation {
         }
     }
 
-    /// Runs to create now, those of one DAG in order. Each counts as active from here on. Call it again as long as
+    /// Runs that are due now, those of one DAG in order. Each that is to be created counts as active from here on, unless it is cancelled at once. Call it again as long as
     /// [`Self::poll_timeout`] is not later than `now`: one call proposes at most [`RUNS_PER_DAG`] runs of a DAG and looks
     /// at [`DAGS_PER_CALL`] DAGs.
-    pub fn due(&mut self, now: Timestamp) -> Vec<(DagId, DueRun)> {
+    pub fn due(&mut self, now: Timestamp) -> Vec<Proposal> {
         let mut runs = Vec::new();
         let mut again = Vec::new();
         for _ in 0..DAGS_PER_CALL {
             let Some(dag_id) = self.due.pop(now) else { break };
             let Some(entry) = self.dags.get_mut(&dag_id) else { continue };
-            match entry.propose(now, |run| runs.push((dag_id.clone(), run))) {
+            match entry.propose(now, |run, room| runs.push(Proposal { dag_id: dag_id.clone(), run, room })) {
                 Turn::Until(at) => self.due.set(&dag_id, at),
                 Turn::Again => again.push(dag_id),
                 Turn::Asleep => {}
@@ -183,7 +236,7 @@ impl RunCreation {
     fn ask_again(&mut self, dag_id: &DagId) {
         let Some(entry) = self.dags.get_mut(dag_id) else { return };
         entry.next = Next::Unknown;
-        if entry.dag.paused || entry.dag.is_full() {
+        if entry.dag.paused || entry.dag.waits() {
             self.due.remove(dag_id);
         } else {
             self.due.set(dag_id, NOW);
@@ -192,31 +245,42 @@ impl RunCreation {
 }
 
 impl Entry {
-    fn propose(&mut self, now: Timestamp, mut propose: impl FnMut(DueRun)) -> Turn {
+    fn propose(&mut self, now: Timestamp, mut propose: impl FnMut(DueRun, Room)) -> Turn {
         for _ in 0..RUNS_PER_DAG {
-            if self.dag.is_full() {
+            if self.dag.waits() {
                 // Whatever frees a place asks the timetable again: without catchup a newer run may be due by then.
                 self.next = Next::Unknown;
                 return Turn::Asleep;
             }
-            if self.next == Next::Unknown {
+            if self.next == Next::Unknown || self.may_have_missed_more(now) {
                 self.next = self.ask(now);
             }
             let Next::Run(run) = self.next else { return Turn::Asleep };
-            if run.run_after > now {
-                return Turn::Until(run.run_after);
+            let at = run.run_after.plus(self.dag.delay);
+            if at > now {
+                return Turn::Until(at);
             }
-            propose(run);
-            self.dag.active_runs = self.dag.active_runs.saturating_add(1);
+            let room = self.dag.room();
+            propose(run, room);
+            self.dag.active_runs = self.dag.active_runs.saturating_add(u32::from(room.is_taken()));
             self.dag.last_automated_run = run.data_interval;
             self.next = Next::Unknown;
         }
         Turn::Again
     }
 
+    /// The run that was found earlier is due, and perhaps others after it, which become one with it.
+    fn may_have_missed_more(&self, now: Timestamp) -> bool {
+        let due = matches!(self.next, Next::Run(run) if run.run_after.plus(self.dag.delay) <= now);
+        due && matches!(self.dag.missed, Catchup::Latest | Catchup::Collapse)
+    }
+
     fn ask(&self, now: Timestamp) -> Next {
         let last = self.dag.last_automated_run;
-        let ask = |now| self.dag.timetable.next_run(last, &self.dag.bounds, now);
+        // A delayed DAG lives that much in the past. A schedule without a beginning begins now.
+        let begins = last.is_none() && self.dag.bounds.earliest.is_none();
+        let now = if begins { now } else { now.minus(self.dag.delay) };
+        let ask = |now| self.dag.timetable.next_run_after_pause(last, &self.dag.bounds, self.dag.missed, now);
         // The id of a run is made of this instant.
         let repeats = |run: &DueRun| last.is_some_and(|last| run.run_after == last.end);
         let found = match (ask(now), last) {
@@ -228,9 +292,20 @@ impl Entry {
             (Ok(Some(run)), Some(last)) if repeats(&run) => {
                 Next::Failed(TimetableError::DidNotAdvance { after: last.start })
             }
-            (Ok(Some(run)), _) => Next::Run(run),
+            (Ok(Some(run)), Some(last)) => Next::Run(apart(run, last)),
+            (Ok(Some(run)), None) => Next::Run(run),
             (Ok(None), _) => Next::Never,
             (Err(error), _) => Next::Failed(error),
         }
     }
+}
+
+/// A continuous DAG's run stands for the time since the last one, and so begins where a last run without any length did.
+/// Two runs cannot have the same logical date.
+fn apart(mut run: DueRun, last: DataInterval) -> DueRun {
+    if let Some(interval) = run.data_interval.as_mut().filter(|interval| interval.start == last.start) {
+        interval.start = interval.start.plus(Duration::from_micros(1)).min(interval.end);
+        run.logical_date = Some(interval.start);
+    }
+    run
 }

@@ -1,5 +1,6 @@
 //! How a run ends: by its leaves, by a deadlock, or by the clock.
 
+use windrose_core::dag::RunFailsOn;
 use windrose_core::run_state::RunEvent;
 use windrose_core::task_state::{FinalState, TaskEvent, TaskState};
 use windrose_core::time::Timestamp;
@@ -8,12 +9,23 @@ use crate::run_machine::RunMachine;
 use crate::transition::Because;
 
 impl RunMachine {
-    /// Every task instance is final: the run is what its leaves are.
+    /// Every task instance is final: the run is what its leaves are, or what all its tasks are.
     pub(crate) fn finish(&mut self, now: Timestamp) {
-        let failed = self.instances_of_all(&self.plan.leaves()).iter().any(|&leaf| {
-            matches!(self.tasks[leaf as usize].state, TaskState::Final(FinalState::Failed | FinalState::UpstreamFailed))
-        });
+        let failed = match self.plan.dag().run_fails_on {
+            RunFailsOn::Leaves => self.instances_of_all(&self.plan.leaves()).iter().any(|&leaf| {
+                let state = self.tasks[leaf as usize].state;
+                matches!(state, TaskState::Final(FinalState::Failed | FinalState::UpstreamFailed))
+            }),
+            RunFailsOn::Any => (0..self.count()).any(|i| self.fails_run(i)),
+        };
         self.end_run(now, if failed { RunEvent::Failed } else { RunEvent::Succeeded });
+    }
+
+    /// An upstream failure does not count by itself: the failure that it comes from does, unless it is tolerated.
+    fn fails_run(&self, i: u32) -> bool {
+        let task = self.plan.task(self.position_of(i));
+        let matters = !task.tolerate_failure && (task.teardown.is_none() || task.on_failure_fail_dagrun);
+        matters && self.tasks[i as usize].state == TaskState::Final(FinalState::Failed)
     }
 
     /// A run in which nothing can ever move again has failed. What waits for the run before is not stuck.

@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use proptest::prelude::*;
-use windrose_core::dag::Schedule;
+use windrose_core::dag::{Catchup, Overlap, Schedule};
 use windrose_core::ids::DagId;
 use windrose_core::run::DataInterval;
 use windrose_core::time::Timestamp;
 use windrose_core::timetable::{Bounds, DueRun, Timetable};
-use windrose_engine::run_creation::{RUNS_PER_DAG, RunCreation, ScheduledDag};
+use windrose_engine::run_creation::{Proposal, RUNS_PER_DAG, RunCreation, ScheduledDag};
 
 const HOUR: u64 = 3600;
 const DAY: u64 = 24 * HOUR;
@@ -32,6 +32,9 @@ fn dag(timetable: Timetable, catchup: bool) -> ScheduledDag {
     ScheduledDag {
         timetable,
         bounds: Bounds { earliest: Some(at(0)), latest: None, catchup },
+        missed: if catchup { Catchup::All } else { Catchup::No },
+        overlap: Overlap::Queue,
+        delay: Duration::ZERO,
         max_active_runs: 1_000_000,
         last_automated_run: None,
         active_runs: 0,
@@ -51,7 +54,7 @@ fn due_hours(creation: &mut RunCreation, now: Timestamp) -> Vec<u64> {
     let mut hours = Vec::new();
     while creation.poll_timeout().is_some_and(|due| due <= now) {
         let runs = creation.due(now);
-        hours.extend(runs.iter().map(|(_, run)| run.run_after.since(at(0)).as_secs() / HOUR));
+        hours.extend(runs.iter().map(|due| due.run.run_after.since(at(0)).as_secs() / HOUR));
     }
     hours
 }
@@ -151,26 +154,33 @@ fn a_continuous_dag_runs_again_when_its_run_has_ended() {
     let mut continuous = dag(Timetable::Continuous, false);
     continuous.max_active_runs = 16;
     let (mut creation, id) = one(continuous);
-    let first = creation.due(at(60)).pop().unwrap().1.data_interval.unwrap();
+    let first = creation.due(at(60)).pop().unwrap().run.data_interval.unwrap();
     assert_eq!(first, DataInterval { start: at(0), end: at(60) });
     assert_eq!(creation.poll_timeout(), None);
     creation.run_ended(&id);
-    let second = creation.due(at(500)).pop().unwrap().1.data_interval.unwrap();
+    let second = creation.due(at(500)).pop().unwrap().run.data_interval.unwrap();
     assert_eq!(second, DataInterval { start: at(60), end: at(500) });
 }
 
 #[test]
 fn a_continuous_run_that_ends_at_once_is_followed_by_another_one_later() {
-    let (mut creation, id) = one(dag(Timetable::Continuous, false));
-    let mut ids = Vec::new();
-    let mut now = at(60);
-    while ids.len() < 4 {
-        ids.extend(creation.due(now).into_iter().map(|(_, run)| run.run_id()));
-        creation.run_ended(&id);
-        now = now.max(creation.poll_timeout().expect("a continuous DAG goes on"));
+    for earliest in [Some(at(0)), None] {
+        let mut continuous = dag(Timetable::Continuous, false);
+        continuous.bounds.earliest = earliest;
+        let (mut creation, id) = one(continuous);
+        let (mut ids, mut dates) = (Vec::new(), Vec::new());
+        let mut now = at(60);
+        while ids.len() < 4 {
+            let runs = creation.due(now);
+            ids.extend(runs.iter().map(|due| due.run.run_id()));
+            dates.extend(runs.iter().map(|due| due.run.logical_date));
+            creation.run_ended(&id);
+            now = now.max(creation.poll_timeout().expect("a continuous DAG goes on"));
+        }
+        ids.dedup();
+        dates.dedup();
+        assert_eq!((ids.len(), dates.len()), (4, 4), "no two runs have the same id or date");
     }
-    ids.dedup();
-    assert_eq!(ids.len(), 4);
 }
 
 #[test]
@@ -178,7 +188,7 @@ fn a_run_that_exists_already_is_passed_over_and_takes_no_place() {
     let mut narrow = dag(cron("0 * * * *", false), true);
     narrow.max_active_runs = 1;
     let (mut creation, id) = one(narrow);
-    let (_, run) = creation.due(at(DAY)).pop().unwrap();
+    let run = creation.due(at(DAY)).pop().unwrap().run;
     assert_eq!(creation.poll_timeout(), None);
     creation.already_exists(&id, &run);
     assert_eq!(due_hours(&mut creation, at(DAY)), [1]);
@@ -194,11 +204,11 @@ fn ten_thousand_missed_runs_of_one_dag_do_not_delay_the_others() {
         creation.upsert_dag(&format!("other_{number}").into(), dag(Timetable::Once, false));
     }
     let first = creation.due(now);
-    let behind = |runs: &[(DagId, DueRun)]| runs.iter().filter(|(id, _)| id.as_str() == "behind").count();
+    let behind = |runs: &[Proposal]| runs.iter().filter(|due| due.dag_id.as_str() == "behind").count();
     assert_eq!((first.len(), behind(&first)), (400 + RUNS_PER_DAG, RUNS_PER_DAG));
     let mut missed = RUNS_PER_DAG;
     while creation.poll_timeout().is_some_and(|due| due <= now) {
-        for (_, run) in creation.due(now) {
+        for Proposal { run, .. } in creation.due(now) {
             assert!(last < Some(run.run_after), "in order and once each");
             last = Some(run.run_after);
             missed += 1;
@@ -217,7 +227,7 @@ fn a_dag_whose_turn_is_over_waits_behind_those_that_became_due() {
     creation.due(now);
     creation.upsert_dag(&"zz_new".into(), dag(Timetable::Once, false));
     let mut calls = 0;
-    while !creation.due(now).iter().any(|(id, _)| id.as_str() == "zz_new") {
+    while !creation.due(now).iter().any(|due| due.dag_id.as_str() == "zz_new") {
         calls += 1;
         assert!(calls < 8, "one round over all DAGs is enough");
     }
@@ -238,7 +248,7 @@ fn a_schedule_without_dates_is_a_problem_of_its_own_dag_only() {
 #[test]
 fn a_changed_schedule_goes_on_from_the_last_run() {
     let (mut creation, id) = one(dag(cron("@daily", false), true));
-    let (_, last) = creation.due(at(0)).pop().unwrap();
+    let last = creation.due(at(0)).pop().unwrap().run;
     let mut changed = dag(cron("0 */6 * * *", false), true);
     changed.last_automated_run = last.data_interval;
     creation.upsert_dag(&id, changed);
@@ -269,7 +279,7 @@ fn drive(dag: &ScheduledDag, end: Timestamp, crashes: &[(u16, bool)], downtime: 
         let runs = creation.due(now);
         let crash = next_crash.filter(|(after, _)| turn >= *after);
         if !crash.is_some_and(|(_, lost)| *lost) {
-            for (_, run) in runs {
+            for Proposal { run, .. } in runs {
                 assert_eq!(stored.insert(run.run_id().to_string(), run), None, "a stored run was proposed again");
             }
         }
@@ -347,7 +357,7 @@ fn caught_up(dag: &ScheduledDag, stored: &Stored, end: Timestamp) -> Stored {
     let mut creation = restarted(dag.clone(), stored);
     let mut runs = Stored::new();
     while creation.poll_timeout().is_some_and(|due| due <= end) {
-        runs.extend(creation.due(end).into_iter().map(|(_, run)| (run.run_id().to_string(), run)));
+        runs.extend(creation.due(end).into_iter().map(|due| (due.run.run_id().to_string(), due.run)));
     }
     runs
 }

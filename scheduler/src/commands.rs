@@ -12,7 +12,7 @@ use windrose_core::run_state::{RunState, RunType};
 use windrose_core::time::Timestamp;
 use windrose_core::timetable::Timetable;
 use windrose_engine::{Event, RunMachine, Selection};
-use windrose_store::{CommandDone, CommandRow, EventRow, RunWrite, StoreError};
+use windrose_store::{CommandDone, CommandRow, EventRow, StoreError};
 
 use crate::dag_set::Unusable;
 use crate::drive::Driver;
@@ -197,16 +197,8 @@ impl Driver {
     /// Says how many task instances were stopped at their work, and how the run stands.
     async fn cancel(&mut self, now: Timestamp, dag_id: &DagId, run_id: &RunId, who: &str) -> Result<Value, Failed> {
         let run = self.find(dag_id, run_id).await?;
-        if self.runs.waiting.remove(&run).is_some() {
-            self.runs.outbox.batch.runs.push(RunWrite {
-                key: run,
-                from: RunState::Queued,
-                to: RunState::Failed,
-                started_at: None,
-                ended_at: Some(now),
-                dag_version: None,
-            });
-            self.runs.ended.push((dag_id.clone(), run));
+        if let Some(waiting) = self.runs.waiting.remove(&run) {
+            self.runs.fail_queued(now, &waiting.facts);
             return Ok(json!({ "stopped": 0, "state": RunState::Failed }));
         }
         let at_work = |machine: &RunMachine| machine.tasks().iter().filter(|t| t.state.attempt().is_some()).count();

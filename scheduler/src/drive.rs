@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use windrose_core::ids::{DagId, RunId, RunKey};
 use windrose_core::time::{Clock, Timestamp};
 use windrose_engine::run_creation::RunCreation;
-use windrose_store::{Listener, PoolRow, Store, StoreError, Topic};
+use windrose_store::{DagChange, Listener, PoolRow, Store, StoreError, Topic};
 
 use crate::Options;
 use crate::dag_folder::{DagFolder, FolderWatch};
@@ -225,7 +225,8 @@ impl Driver {
             let before = self.dags.ids();
             let arrivals = self.dags.apply(changes, self.paused_at_creation, &self.store, now).await?;
             for arrival in &arrivals {
-                self.schedule_dag(&arrival.dag_id, arrival.change.paused).await?;
+                let DagChange { paused, passed_over, .. } = arrival.change;
+                self.schedule_dag(&arrival.dag_id, paused, passed_over).await?;
             }
             for gone in before.difference(&self.dags.ids()) {
                 self.creation.remove_dag(gone);

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use rand::RngExt as _;
 use serde_json::Map;
 use windrose_core::ids::{DagId, RunKey, TaskInstanceKey};
-use windrose_core::run::RunFacts;
+use windrose_core::jitter::start_delay;
+use windrose_core::run::{DataInterval, RunFacts};
 use windrose_core::run_state::{RunState, RunType};
 use windrose_core::time::Timestamp;
 use windrose_core::timetable::{Bounds, DueRun, Timetable};
@@ -13,19 +14,21 @@ use windrose_engine::admission::runs_to_start;
 use windrose_engine::past::{PreviousRun, counts_as_previous};
 use windrose_engine::run_creation::ScheduledDag;
 use windrose_engine::{Event, RunMachine};
-use windrose_store::{EventRow, NewRun, NewTask, Page, RunFilter, RunWrite, StoreError};
+use windrose_store::{EventRow, NewRun, NewTask, StoreError};
 
 use crate::dag_set::{Unusable, Version};
 use crate::drive::Driver;
 use crate::restore::snapshots;
 use crate::runs::{Tasks, Waiting};
 
-/// Among how many of the newest earlier runs the one before is looked for; those made by hand may not count.
-const LOOK_BACK: u32 = 100;
-
 impl Driver {
     /// Says how a DAG's runs are to be created, from what memory and the database hold.
-    pub(crate) async fn schedule_dag(&mut self, dag_id: &DagId, paused: bool) -> Result<(), StoreError> {
+    pub(crate) async fn schedule_dag(
+        &mut self,
+        dag_id: &DagId,
+        paused: bool,
+        passed_over: Option<DataInterval>,
+    ) -> Result<(), StoreError> {
         let Some(version) = self.dags.newest(dag_id) else {
             self.creation.remove_dag(dag_id);
             return Ok(());
@@ -39,12 +42,15 @@ impl Driver {
                 return Ok(());
             }
         };
-        let last = self.store.last_automated_run(dag_id).await?;
+        let last = self.store.last_automated_run(dag_id).await?.and_then(|run| run.facts.data_interval);
         let scheduled = ScheduledDag {
             timetable,
             bounds: Bounds::from(dag.as_ref()),
+            missed: dag.catchup,
+            overlap: dag.overlap,
+            delay: start_delay(dag_id, dag.jitter),
             max_active_runs: dag.max_active_runs,
-            last_automated_run: last.and_then(|run| run.facts.data_interval),
+            last_automated_run: last.into_iter().chain(passed_over).max_by_key(|interval| interval.end),
             active_runs: self.active_runs(dag_id),
             paused,
         };
@@ -74,20 +80,21 @@ impl Driver {
             if due.is_empty() {
                 continue;
             }
-            for (dag_id, run) in due {
-                self.create_scheduled_run(now, &dag_id, &run);
+            for due in due {
+                self.take_up(now, &due);
             }
         }
     }
 
-    fn create_scheduled_run(&mut self, now: Timestamp, dag_id: &DagId, due: &DueRun) {
-        let Some(version) = self.dags.newest(dag_id).cloned() else { return };
+    /// The key of the new run; `None` if there is a run for this date already.
+    pub(crate) fn create_scheduled_run(&mut self, now: Timestamp, dag_id: &DagId, due: &DueRun) -> Option<RunKey> {
+        let version = self.dags.newest(dag_id).cloned()?;
         let run_id = due.run_id();
         if self.existing.contains(&(dag_id.clone(), run_id.clone())) {
             // As in Airflow: a run that somebody made by hand for this date takes its place.
             tracing::info!(%dag_id, %run_id, "there is a run for this date already, so none is made");
             self.creation.already_exists(dag_id, due);
-            return;
+            return None;
         }
         let facts = RunFacts {
             key: self.next_run_key(now),
@@ -101,7 +108,9 @@ impl Driver {
             dag_version: version.hash.clone(),
             triggered_by: "timetable".to_owned(),
         };
+        let key = facts.key;
         self.create_run(now, facts, &version);
+        Some(key)
     }
 
     /// Puts a new run into the batch and into the queue.
@@ -209,27 +218,18 @@ impl Driver {
             let counts = other.dag_id == facts.dag_id && counts_as_previous(dag, other.run_type);
             other.logical_date.filter(|at| counts && *at < date).map(|at| (at, other.key))
         };
-        let filter =
-            RunFilter { dag_id: Some(facts.dag_id.clone()), logical_date_before: Some(date), ..RunFilter::default() };
-        let stored = self.store.runs(&filter, Page { offset: 0, limit: LOOK_BACK }).await?.rows;
+        let scheduled_only = !counts_as_previous(dag, RunType::Manual);
+        let stored = self.store.run_before_date(&facts.dag_id, date, scheduled_only).await?.map(|(key, at)| (at, key));
         let living = self.runs.live.values().map(|live| live.machine.facts().as_ref());
         let waiting = self.runs.waiting.values().map(|waiting| waiting.facts.as_ref());
-        let all = living.chain(waiting).chain(stored.iter().map(|row| &row.facts));
-        Ok(all.filter_map(before).max().map(|(_, key)| key))
+        Ok(living.chain(waiting).filter_map(before).chain(stored).max().map(|(_, key)| key))
     }
 
     /// A run whose DAG version this Windrose cannot read fails; waiting would not mend it.
     fn fail_unusable(&mut self, now: Timestamp, facts: &RunFacts, message: &str) {
         tracing::error!(dag_id = %facts.dag_id, run_id = %facts.run_id, message, "the run's DAG version cannot be used");
+        self.runs.fail_queued(now, facts);
         let outbox = &mut self.runs.outbox.batch;
-        outbox.runs.push(RunWrite {
-            key: facts.key,
-            from: RunState::Queued,
-            to: RunState::Failed,
-            started_at: None,
-            ended_at: Some(now),
-            dag_version: None,
-        });
         outbox.events.push(EventRow {
             at: now,
             dag_id: Some(facts.dag_id.clone()),
@@ -239,14 +239,15 @@ impl Driver {
             who: "scheduler".to_owned(),
             detail: Some(format!("its DAG version cannot be used: {message}")),
         });
-        self.runs.ended.push((facts.dag_id.clone(), facts.key));
     }
 
     /// Runs that ended make room for others, and are let go.
-    pub(crate) fn note_ended(&mut self) {
-        for (dag_id, _) in self.runs.release_ended() {
+    pub(crate) async fn note_ended(&mut self) -> Result<(), StoreError> {
+        for (dag_id, run) in self.runs.release_ended() {
             let active = self.active_runs(&dag_id);
             self.creation.active_runs(&dag_id, active);
+            self.pause_after_failures(&dag_id, run).await?;
         }
+        Ok(())
     }
 }

@@ -28,9 +28,8 @@ impl Driver {
         for row in rows {
             self.restore_run(row, &alive).await?;
         }
-        let paused: Vec<_> = self.store.dags().await?.into_iter().map(|dag| (dag.dag_id, dag.paused)).collect();
-        for (dag_id, paused) in paused {
-            self.schedule_dag(&dag_id, paused).await?;
+        for dag in self.store.dags().await? {
+            self.schedule_dag(&dag.dag_id, dag.paused, dag.passed_over).await?;
         }
         let now = self.now();
         for waiting in &self.resuming {

@@ -1,6 +1,6 @@
 //! The runs that live: a machine for each running one, a place in the queue for each waiting one, and admission over all.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use windrose_engine::admission::QueuedRun;
 use windrose_engine::past::PastNews;
 use windrose_engine::past::PreviousRun;
 use windrose_engine::{Admission, Effect, Event, Refused, RunMachine};
-use windrose_store::AttemptStart;
+use windrose_store::{AttemptStart, RunWrite};
 
 use crate::dag_set::Version;
 use crate::outbox::Outbox;
@@ -42,6 +42,13 @@ pub(crate) enum Tasks {
     InDatabase,
 }
 
+/// A run that has ended.
+#[derive(Debug, Clone)]
+pub(crate) struct Over {
+    pub(crate) facts: Arc<RunFacts>,
+    pub(crate) failed: bool,
+}
+
 /// Everything that is decided about runs, in memory.
 #[derive(Default)]
 pub(crate) struct Runs {
@@ -64,6 +71,10 @@ pub(crate) struct Runs {
     pub(crate) ended: Vec<(DagId, RunKey)>,
     /// Attempts that were deferred and have their slots again.
     pub(crate) resumed: Vec<AttemptId>,
+    /// Runs that had begun and ended in this turn: the database does not know yet.
+    pub(crate) over: Vec<Over>,
+    /// Runs that were told to stop.
+    pub(crate) cancelled: HashSet<RunKey>,
 }
 
 impl Runs {
@@ -142,6 +153,7 @@ impl Runs {
                     *count = (*count + u32::from(is)).saturating_sub(u32::from(was));
                     if change.to.is_final() {
                         self.ended.push((facts.dag_id.clone(), run));
+                        self.over.push(Over { facts: Arc::clone(facts), failed: change.to == RunState::Failed });
                     }
                 }
                 _ => {}
@@ -254,6 +266,7 @@ impl Runs {
     /// What was decided in this turn is durable.
     pub(crate) fn committed(&mut self) -> Outbox {
         self.released.clear();
+        self.over.clear();
         std::mem::take(&mut self.outbox)
     }
 
@@ -268,9 +281,23 @@ impl Runs {
                     self.timers.remove(&(at, *run));
                 }
                 self.dependents.remove(run);
+                self.cancelled.remove(run);
             }
         }
         ended
+    }
+
+    /// A queued run ends before it has begun.
+    pub(crate) fn fail_queued(&mut self, now: Timestamp, facts: &RunFacts) {
+        self.outbox.batch.runs.push(RunWrite {
+            key: facts.key,
+            from: RunState::Queued,
+            to: RunState::Failed,
+            started_at: None,
+            ended_at: Some(now),
+            dag_version: None,
+        });
+        self.ended.push((facts.dag_id.clone(), facts.key));
     }
 
     /// A run that waits for a place under `max_active_runs`.

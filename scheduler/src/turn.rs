@@ -112,7 +112,7 @@ impl Driver {
         self.runs.fire_timers(now);
         self.carry_out(now, &work.commands).await?;
         for _ in 0..ROUNDS {
-            self.note_ended();
+            self.note_ended().await?;
             self.create_due_runs(now);
             self.start_waiting_runs(now).await?;
             // A run without work ends as soon as it starts, and makes room for the next one.

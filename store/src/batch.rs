@@ -3,7 +3,7 @@
 use serde_json::Value;
 use windrose_core::attempt::AttemptEnd;
 use windrose_core::ids::{AttemptId, DagId, RunId, RunKey, TaskId, TaskInstanceKey};
-use windrose_core::run::RunFacts;
+use windrose_core::run::{DataInterval, RunFacts};
 use windrose_core::run_state::RunState;
 use windrose_core::task_instance::TaskChange;
 use windrose_core::task_state::TaskState;
@@ -39,6 +39,12 @@ pub struct Batch {
     pub commands_done: Vec<CommandDone>,
     /// What people can read later.
     pub events: Vec<EventRow>,
+    /// DAGs that change.
+    pub dags: Vec<DagWrite>,
+    /// What is to be sent.
+    pub notifications: Vec<NewNotification>,
+    /// Deadlines that are missed now; none was before.
+    pub missed_deadlines: Vec<MissedDeadline>,
 }
 
 impl Batch {
@@ -58,6 +64,9 @@ impl Batch {
             rendered,
             commands_done,
             events,
+            dags,
+            notifications,
+            missed_deadlines,
         } = self;
         new_runs.is_empty()
             && new_tasks.is_empty()
@@ -71,6 +80,9 @@ impl Batch {
             && rendered.is_empty()
             && commands_done.is_empty()
             && events.is_empty()
+            && dags.is_empty()
+            && notifications.is_empty()
+            && missed_deadlines.is_empty()
     }
 }
 
@@ -193,4 +205,52 @@ pub struct EventRow {
     pub who: String,
     /// More about it.
     pub detail: Option<String>,
+}
+
+/// A change of a DAG that follows from its runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DagWrite {
+    /// It gets no more runs until a person says so.
+    Pause(DagId),
+    /// This scheduled run was passed over: the schedule goes on after it.
+    PassedOver {
+        /// The DAG.
+        dag_id: DagId,
+        /// What the run would have stood for.
+        data_interval: DataInterval,
+    },
+}
+
+/// Something to send.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewNotification {
+    /// The DAG it is about.
+    pub dag_id: DagId,
+    /// The run, if it is about one.
+    pub run: Option<RunKey>,
+    /// The task and its map index, if it is about one.
+    pub task: Option<(TaskId, i32)>,
+    /// Why: `on_failure`, `deadline`, ….
+    pub reason: String,
+    /// By whom, with which parameters, as the DAG file says.
+    pub notifier: Value,
+    /// What its templates are told.
+    pub facts: Value,
+    /// Now; it is due at once.
+    pub created_at: Timestamp,
+}
+
+/// A deadline that was missed.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct MissedDeadline {
+    /// The DAG.
+    pub dag_id: DagId,
+    /// The run, if it is a deadline of runs.
+    pub run: Option<RunKey>,
+    /// Which of the DAG's deadlines.
+    pub deadline: String,
+    /// The instant from which it counted.
+    pub counted_from: Timestamp,
+    /// When it was found to be missed.
+    pub missed_at: Timestamp,
 }

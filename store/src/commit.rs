@@ -9,7 +9,9 @@ use windrose_core::task_instance::TaskChange;
 use crate::Store;
 use crate::batch::{Batch, RemovedTask, RunWrite};
 use crate::error::StoreError;
-use crate::tables::{attempts, commands, event_log, rendered_fields, runs, tasks, xcoms};
+use crate::tables::{
+    attempts, commands, dags, event_log, missed_deadlines, notifications, rendered_fields, runs, tasks, xcoms,
+};
 
 /// A transaction of the store.
 pub(crate) type Tx = Transaction<'static, Any>;
@@ -59,7 +61,10 @@ async fn write(
     rendered_fields::put(tx, &batch.rendered).await?;
     tasks::name(tx, &batch.rendered).await?;
     commands::finish(tx, &batch.commands_done).await?;
-    event_log::insert(tx, &batch.events).await
+    event_log::insert(tx, &batch.events).await?;
+    dags::write(tx, &batch.dags).await?;
+    notifications::insert(tx, &batch.notifications).await?;
+    missed_deadlines::insert(tx, &batch.missed_deadlines).await
 }
 
 /// As for tasks: a run that is cleared after its end is queued and started in one batch.

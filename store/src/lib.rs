@@ -32,7 +32,8 @@ use std::sync::Arc;
 use sqlx::AnyPool;
 
 pub use batch::{
-    AttemptStart, Batch, CommandDone, EventRow, NewRun, NewTask, RemovedTask, RenderedRow, RunWrite, XComRow,
+    AttemptStart, Batch, CommandDone, DagWrite, EventRow, MissedDeadline, NewNotification, NewRun, NewTask,
+    RemovedTask, RenderedRow, RunWrite, XComRow,
 };
 pub use dialect::Dialect;
 pub use encryption::EncryptionKey;
@@ -48,6 +49,7 @@ pub use tables::connections::Imported;
 pub use tables::dag_versions::DagVersionRow;
 pub use tables::dags::{DagChange, DagRow, LoadedDag};
 pub use tables::import_errors::ImportErrorRow;
+pub use tables::notifications::{NotificationRow, SendingFailed};
 pub use tables::pools::PoolRow;
 pub use tables::processes::ProcessRow;
 pub use tables::run_history::ActiveRuns;

@@ -22,8 +22,11 @@ pub struct Pruned {
 
 /// Small, so that the scheduler's writes never wait long for one transaction.
 const RUNS_AT_ONCE: usize = 50;
-const OF_A_RUN: [&str; 6] = ["task_instance", "task_attempt", "checkpoint", "xcom", "rendered_fields", "dag_run"];
-const OLD_RECORDS: [&str; 4] = [
+const OF_A_RUN: [&str; 7] =
+    ["task_instance", "task_attempt", "checkpoint", "xcom", "rendered_fields", "missed_deadline", "dag_run"];
+const OLD_RECORDS: [&str; 6] = [
+    "DELETE FROM notification WHERE created_at < $1 AND due_at IS NULL",
+    "DELETE FROM missed_deadline WHERE run_key = 0 AND missed_at < $1",
     "DELETE FROM command WHERE done_at < $1",
     "DELETE FROM event_log WHERE at < $1",
     "DELETE FROM audit_log WHERE at < $1",

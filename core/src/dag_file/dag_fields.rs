@@ -1,18 +1,18 @@
 //! The fields at the top of the file.
 
-use toml::de::{DeTable, DeValue};
+use toml::de::DeTable;
 
 use super::ids::check_id;
 use super::known_fields::{DAG_FIELDS, DAG_FIELDS_NOT_SUPPORTED, meant_by};
 use super::params::read_params;
-use super::reader::{Fields, not_a_choice, wrong_kind};
+use super::reader::Fields;
 use super::reporter::{Finding, Reporter, Span};
 use super::schedule::{read_schedule, read_zone};
 use super::suggest::nearest;
 use super::template_check::check_templates;
 use super::values::json_object;
-use super::{DagSource, Defaults, dates};
-use crate::dag::{Catchup, Dag, Schedule};
+use super::{DagSource, Defaults, dates, own_fields};
+use crate::dag::{Dag, Schedule};
 use crate::ids::DagId;
 use crate::timetable::{Bounds, Timetable};
 use crate::trigger_rule::TriggerRule;
@@ -59,7 +59,7 @@ pub(super) fn read_dag_fields(dag: &mut Dag, fields: &Fields<'_>, defaults: &Def
     dag.schedule = read_schedule(fields, defaults, reporter);
     dag.start_date = dates::instant(fields, "start_date", dag.timezone, reporter);
     dag.end_date = dates::instant(fields, "end_date", dag.timezone, reporter);
-    dag.catchup = read_catchup(fields, defaults, reporter);
+    dag.catchup = own_fields::read_catchup(fields, defaults, reporter);
     let max_active_runs = fields.count("max_active_runs", 1, reporter);
     dag.max_active_runs = max_active_runs.unwrap_or(defaults.max_active_runs);
     dag.max_active_tasks = fields.count("max_active_tasks", 1, reporter).unwrap_or(defaults.max_active_tasks);
@@ -72,7 +72,7 @@ pub(super) fn read_dag_fields(dag: &mut Dag, fields: &Fields<'_>, defaults: &Def
         vars.values().for_each(|node| check_templates("vars", node, reporter));
     }
     dag.params = read_params(fields, "params", dag.schedule != Schedule::None, reporter);
-    refuse_own_fields(fields, reporter);
+    own_fields::read_own_fields(dag, fields, reporter);
     check_continuous(dag, max_active_runs, fields, reporter);
     check_timetable(dag, fields, reporter);
 }
@@ -115,45 +115,6 @@ fn read_tags(fields: &Fields<'_>, reporter: &mut Reporter<'_>) -> Vec<String> {
         reporter.add(Finding::error(word.span, format!("a tag has at most {MAX_TAG_LENGTH} characters")));
     }
     words.into_iter().map(|word| word.text).collect()
-}
-
-fn read_catchup(fields: &Fields<'_>, defaults: &Defaults, reporter: &mut Reporter<'_>) -> Catchup {
-    let of_flag = |flag| if flag { Catchup::All } else { Catchup::No };
-    let Some(node) = fields.get("catchup") else { return of_flag(defaults.catchup) };
-    match node.get_ref() {
-        DeValue::Boolean(flag) => return of_flag(*flag),
-        DeValue::String(text) if matches!(text.as_ref(), "latest" | "collapse") => {
-            reporter.add(Finding::not_supported(node.span(), &format!("catchup = \"{text}\"")));
-        }
-        DeValue::String(_) => {
-            if let Some(word) = fields.word("catchup", reporter) {
-                reporter.add(not_a_choice("catchup", &word, ["true", "false", "latest", "collapse"].into_iter()));
-            }
-        }
-        _ => reporter.add(wrong_kind("catchup", node, "true or false")),
-    }
-    Catchup::No
-}
-
-/// Fields that Airflow does not have: their defaults are taken, other values are not done yet.
-fn refuse_own_fields(fields: &Fields<'_>, reporter: &mut Reporter<'_>) {
-    let words: [(&str, &[(&str, bool)]); 2] = [
-        ("overlap", &[("queue", true), ("skip", false), ("cancel_old", false), ("cancel_new", false)]),
-        ("run_fails_on", &[("leaves", true), ("any", false)]),
-    ];
-    for (key, choices) in words {
-        if fields.choice(key, choices, reporter) == Some(false) {
-            let value = fields.get(key).and_then(|node| node.get_ref().as_str()).unwrap_or_default();
-            reporter.add(Finding::not_supported(fields.span(key), &format!("{key} = \"{value}\"")));
-        }
-    }
-    if fields.duration("jitter", reporter).is_some_and(|jitter| !jitter.is_zero()) {
-        reporter.add(Finding::not_supported(fields.span("jitter"), "jitter"));
-    }
-    if fields.count("max_consecutive_failed_runs", 0, reporter).is_some_and(|limit| limit > 0) {
-        let key = "max_consecutive_failed_runs";
-        reporter.add(Finding::not_supported(fields.span(key), key));
-    }
 }
 
 /// A continuous DAG has one run at a time: Airflow refuses more, and takes our default for one.

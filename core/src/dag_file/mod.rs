@@ -23,6 +23,7 @@ mod known_fields;
 mod lint;
 mod mapping;
 mod operator_parameters;
+mod own_fields;
 mod params;
 mod reader;
 mod reporter;

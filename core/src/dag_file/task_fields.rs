@@ -160,9 +160,7 @@ impl<'d, 'c> TaskReader<'d, 'c> {
         if let Some(node) = fields.get("map_index_template") {
             check_templates("map_index_template", node, reporter);
         }
-        if fields.flag("tolerate_failure", reporter) == Some(true) {
-            reporter.add(Finding::not_supported(fields.span("tolerate_failure"), "tolerate_failure"));
-        }
+        task.tolerate_failure = fields.flag("tolerate_failure", reporter).unwrap_or(false);
     }
 
     fn read_retry_fields(&self, task: &mut Task, fields: &Fields<'d>, reporter: &mut Reporter<'_>) {

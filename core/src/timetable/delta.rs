@@ -66,6 +66,12 @@ impl Delta {
         shifted(checked(moved)?, self.micros)
     }
 
+    /// As many times this distance as fit between two instants; `None` for a distance with months, or if none fits.
+    pub(super) fn whole_steps(self, from: Timestamp, to: Timestamp) -> Option<Self> {
+        let span = to.as_micros().checked_sub(from.as_micros()).filter(|span| *span > 0)?;
+        (self.months == 0 && self.micros > 0).then(|| Self::fixed(span - span % self.micros))
+    }
+
     /// The last boundary at or before `at`: counted from the epoch, or with months from `anchor`, step by step, because a
     /// day that a month does not have is lost for all steps after it.
     fn floor(self, at: Timestamp, anchor: Timestamp) -> Result<Timestamp, TimetableError> {

@@ -14,6 +14,7 @@ mod cron_field;
 mod data_interval;
 mod delta;
 mod error;
+mod missed;
 mod preview;
 mod run_id;
 mod ticks;
@@ -175,6 +176,24 @@ impl Timetable {
             Self::CronDataInterval(cron) => data_interval::next_run(cron, last, bounds, now),
             Self::DeltaTrigger { delta, interval } => trigger::next_run_of_delta(*delta, *interval, last, bounds, now),
             Self::DeltaDataInterval(delta) => data_interval::next_run(delta, last, bounds, now),
+        }
+    }
+
+    /// The same for a DAG that says what becomes of missed runs, which [`Catchup::Latest`] and [`Catchup::Collapse`] put
+    /// into one.
+    ///
+    /// # Errors
+    /// If no date matches, or the schedule leads nowhere.
+    pub fn next_run_after_pause(
+        &self,
+        last: Option<DataInterval>,
+        bounds: &Bounds,
+        missed: Catchup,
+        now: Timestamp,
+    ) -> Result<Option<DueRun>, TimetableError> {
+        match missed {
+            Catchup::No | Catchup::All => self.next_run(last, bounds, now),
+            Catchup::Latest | Catchup::Collapse => missed::next_run(self, last, bounds, missed, now),
         }
     }
 

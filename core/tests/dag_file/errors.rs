@@ -86,9 +86,12 @@ max_consecutive_failed_runs = 3
 schedule = { assets = "s3://bucket/key" }
 deadline = "1h"
 on_failure = []
+[groups.g]
+expand = { x = [1] }
 [tasks.a]
 operator = "bash"
 bash_command = "true"
+expand = { cwd = ["/", "/tmp"] }
 outlets = ["s3://bucket/key"]
 tolerate_failure = true
 on_retry = []

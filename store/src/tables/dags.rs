@@ -5,9 +5,11 @@ use std::collections::HashSet;
 use sqlx::AssertSqlSafe;
 use sqlx::any::AnyRow;
 use windrose_core::ids::DagId;
+use windrose_core::run::DataInterval;
 use windrose_core::time::Timestamp;
 
 use crate::Store;
+use crate::batch::DagWrite;
 use crate::commit::Tx;
 use crate::decode;
 use crate::error::StoreError;
@@ -46,6 +48,8 @@ pub struct DagChange {
     pub new_version: bool,
     /// Whether it is paused.
     pub paused: bool,
+    /// What the newest scheduled run stood for that was passed over.
+    pub passed_over: Option<DataInterval>,
 }
 
 /// A DAG as stored.
@@ -73,10 +77,17 @@ pub struct DagRow {
     pub changed_at: Timestamp,
     /// Since when no file holds it.
     pub absent_since: Option<Timestamp>,
+    /// What the newest scheduled run stood for that was passed over.
+    pub passed_over: Option<DataInterval>,
 }
 
 const COLUMNS: &str = "dag_id, file, version, paused, description, owner, tags, schedule, first_seen_at, changed_at, \
-     absent_since";
+     absent_since, passed_start, passed_end";
+
+fn passed_over(row: &AnyRow) -> Result<Option<DataInterval>, StoreError> {
+    let (start, end) = (decode::optional_instant(row, "passed_start")?, decode::optional_instant(row, "passed_end")?);
+    Ok(start.zip(end).map(|(start, end)| DataInterval { start, end }))
+}
 
 fn decode_dag(row: &AnyRow) -> Result<DagRow, StoreError> {
     Ok(DagRow {
@@ -91,6 +102,7 @@ fn decode_dag(row: &AnyRow) -> Result<DagRow, StoreError> {
         first_seen_at: decode::instant(row, "first_seen_at")?,
         changed_at: decode::instant(row, "changed_at")?,
         absent_since: decode::optional_instant(row, "absent_since")?,
+        passed_over: passed_over(row)?,
     })
 }
 
@@ -101,16 +113,17 @@ impl Store {
     /// See [`StoreError`].
     pub async fn put_dag(&self, dag: &LoadedDag, paused: bool, now: Timestamp) -> Result<DagChange, StoreError> {
         let mut tx = self.begin().await?;
-        let before = sqlx::query("SELECT version, paused FROM dag WHERE dag_id = $1")
+        let before = sqlx::query("SELECT version, paused, passed_start, passed_end FROM dag WHERE dag_id = $1")
             .bind(dag.dag_id.as_str())
             .fetch_optional(&mut *tx)
             .await?;
         let change = match &before {
-            None => DagChange { is_new: true, new_version: true, paused },
+            None => DagChange { is_new: true, new_version: true, paused, passed_over: None },
             Some(row) => DagChange {
                 is_new: false,
                 new_version: decode::text(row, "version")? != dag.hash,
                 paused: decode::flag(row, "paused")?,
+                passed_over: passed_over(row)?,
             },
         };
         upsert(&mut tx, dag, change.paused, now).await?;
@@ -181,6 +194,23 @@ impl Store {
         tx.commit().await?;
         Ok(marked)
     }
+}
+
+/// Rare, so each is a statement of its own.
+pub(crate) async fn write(tx: &mut Tx, writes: &[DagWrite]) -> Result<(), StoreError> {
+    for write in writes {
+        let statement = match write {
+            DagWrite::Pause(dag_id) => sqlx::query("UPDATE dag SET paused = 1 WHERE dag_id = $1").bind(dag_id.as_str()),
+            DagWrite::PassedOver { dag_id, data_interval } => {
+                sqlx::query("UPDATE dag SET passed_start = $2, passed_end = $3 WHERE dag_id = $1")
+                    .bind(dag_id.as_str())
+                    .bind(data_interval.start.as_micros())
+                    .bind(data_interval.end.as_micros())
+            }
+        };
+        statement.execute(&mut **tx).await?;
+    }
+    Ok(())
 }
 
 async fn upsert(tx: &mut Tx, dag: &LoadedDag, paused: bool, now: Timestamp) -> Result<(), StoreError> {

@@ -9,6 +9,8 @@ pub(crate) mod dag_versions;
 pub(crate) mod dags;
 pub(crate) mod event_log;
 pub(crate) mod import_errors;
+pub(crate) mod missed_deadlines;
+pub(crate) mod notifications;
 pub(crate) mod pools;
 pub(crate) mod processes;
 pub(crate) mod rendered_fields;

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use sqlx::AssertSqlSafe;
 use windrose_core::ids::{DagId, RunKey};
+use windrose_core::time::Timestamp;
 
 use crate::Store;
 use crate::decode;
@@ -91,6 +92,45 @@ impl Store {
         }
     }
 
+    /// The key and the logical date of a DAG's last run before this logical date. `scheduled_only` leaves manual runs out.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn run_before_date(
+        &self,
+        dag_id: &DagId,
+        logical_date: Timestamp,
+        scheduled_only: bool,
+    ) -> Result<Option<(RunKey, Timestamp)>, StoreError> {
+        // Each finds its row in one step of an index: the condition is that of the partial one.
+        let sql = if scheduled_only {
+            "SELECT run_key, logical_date FROM dag_run WHERE dag_id = $1 AND logical_date < $2
+             AND run_type <> 'manual' ORDER BY logical_date DESC LIMIT 1"
+        } else {
+            "SELECT run_key, logical_date FROM dag_run WHERE dag_id = $1 AND logical_date < $2
+             ORDER BY logical_date DESC LIMIT 1"
+        };
+        let row =
+            sqlx::query(sql).bind(dag_id.as_str()).bind(logical_date.as_micros()).fetch_optional(self.reader()).await?;
+        row.map(|row| Ok((RunKey(decode::number(&row, "run_key")?), decode::instant(&row, "logical_date")?)))
+            .transpose()
+    }
+
+    /// When the newest successful run of a DAG ended.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn last_success_of(&self, dag_id: &DagId) -> Result<Option<Timestamp>, StoreError> {
+        let row = sqlx::query(
+            "SELECT ended_at FROM dag_run WHERE dag_id = $1 AND state = 'success' AND ended_at IS NOT NULL
+             ORDER BY run_after DESC, run_key DESC LIMIT 1",
+        )
+        .bind(dag_id.as_str())
+        .fetch_optional(self.reader())
+        .await?;
+        row.map(|row| decode::instant(&row, "ended_at")).transpose()
+    }
+
     /// The successful run of the same DAG with the last logical date before this run's.
     ///
     /// # Errors
@@ -99,13 +139,14 @@ impl Store {
         self.run_before(run, "state = 'success'").await
     }
 
-    /// The newest runs of a DAG that are over, newest first; for `max_consecutive_failed_runs`.
+    /// The newest runs of a DAG that had begun and are over, newest first; for `max_consecutive_failed_runs`.
     ///
     /// # Errors
     /// See [`StoreError`].
     pub async fn last_ended_runs(&self, dag_id: &DagId, limit: u32) -> Result<Vec<RunRow>, StoreError> {
         let sql = format!(
             "SELECT {COLUMNS} FROM dag_run WHERE dag_id = $1 AND state IN ('success', 'failed')
+                 AND started_at IS NOT NULL
              ORDER BY run_after DESC, run_key DESC LIMIT $2"
         );
         let statement = sqlx::query(AssertSqlSafe(sql)).bind(dag_id.as_str()).bind(i64::from(limit));

@@ -32,7 +32,7 @@ fn loaded(id: &str, hash: &str) -> LoadedDag {
 
 async fn a_loaded_dag_is_listed_with_all_its_facts(f: Fixture) {
     let change = f.store.put_dag(&loaded("etl", "v1"), true, at(1)).await.unwrap();
-    assert_eq!(change, DagChange { is_new: true, new_version: true, paused: true });
+    assert_eq!(change, DagChange { is_new: true, new_version: true, paused: true, passed_over: None });
     let dags = f.store.dags().await.unwrap();
     assert_eq!(dags.len(), 1);
     let row = &dags[0];
@@ -47,7 +47,7 @@ async fn a_loaded_dag_is_listed_with_all_its_facts(f: Fixture) {
 async fn a_new_version_keeps_the_old_source_and_the_pause(f: Fixture) {
     f.store.put_dag(&loaded("etl", "v1"), true, at(1)).await.unwrap();
     let change = f.store.put_dag(&loaded("etl", "v2"), false, at(2)).await.unwrap();
-    assert_eq!(change, DagChange { is_new: false, new_version: true, paused: true });
+    assert_eq!(change, DagChange { is_new: false, new_version: true, paused: true, passed_over: None });
     let row = f.store.dag(&dag("etl")).await.unwrap().unwrap();
     assert_eq!((row.version.as_str(), row.first_seen_at, row.changed_at), ("v2", at(1), at(2)));
     let versions = f.store.dag_versions(&dag("etl")).await.unwrap();
@@ -62,7 +62,7 @@ async fn loading_the_same_version_again_changes_nothing(f: Fixture) {
     f.store.put_dag(&loaded("etl", "v1"), false, at(1)).await.unwrap();
     let before = f.store.dag(&dag("etl")).await.unwrap();
     let change = f.store.put_dag(&loaded("etl", "v1"), true, at(5)).await.unwrap();
-    assert_eq!(change, DagChange { is_new: false, new_version: false, paused: false });
+    assert_eq!(change, DagChange { is_new: false, new_version: false, paused: false, passed_over: None });
     assert_eq!(f.store.dag(&dag("etl")).await.unwrap(), before);
     assert_eq!(f.store.dag_versions(&dag("etl")).await.unwrap().len(), 1);
 }

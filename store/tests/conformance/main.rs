@@ -8,6 +8,7 @@ mod fixture;
 mod between_processes;
 mod commit;
 mod dags;
+mod notifications;
 mod opening;
 mod records;
 mod runs;
