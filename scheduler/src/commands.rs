@@ -270,7 +270,7 @@ impl Driver {
         }
     }
 
-    fn log_event(
+    pub(crate) fn log_event(
         &mut self,
         now: Timestamp,
         dag_id: &DagId,

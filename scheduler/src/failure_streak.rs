@@ -2,7 +2,7 @@
 
 use windrose_core::ids::{DagId, RunKey};
 use windrose_core::run_state::RunState;
-use windrose_store::{DagWrite, EventRow, StoreError};
+use windrose_store::{DagWrite, StoreError};
 
 use crate::drive::Driver;
 
@@ -39,18 +39,9 @@ impl Driver {
         );
         tracing::warn!(%dag_id, detail, "the DAG is paused");
         self.set_paused(dag_id, true);
-        let at = self.now();
-        let batch = &mut self.runs.outbox.batch;
-        batch.dags.push(DagWrite::Pause(dag_id.clone()));
-        batch.events.push(EventRow {
-            at,
-            dag_id: Some(dag_id.clone()),
-            run_id: Some(ended.facts.run_id.clone()),
-            task: None,
-            what: "paused".to_owned(),
-            who: "scheduler".to_owned(),
-            detail: Some(detail),
-        });
+        self.runs.outbox.batch.dags.push(DagWrite::Pause(dag_id.clone()));
+        let now = self.now();
+        self.log_event(now, dag_id, &ended.facts.run_id, "paused", "scheduler", Some(detail));
         Ok(())
     }
 }

@@ -5,7 +5,7 @@ use windrose_core::run_state::RunType;
 use windrose_core::time::Timestamp;
 use windrose_engine::Event;
 use windrose_engine::run_creation::{Proposal, Room};
-use windrose_store::{DagWrite, EventRow};
+use windrose_store::DagWrite;
 
 use crate::drive::Driver;
 
@@ -32,19 +32,12 @@ impl Driver {
 
     fn pass_over(&mut self, now: Timestamp, due: &Proposal) {
         tracing::info!(dag_id = %due.dag_id, run_after = %due.run.run_after, "a run is passed over: there is no place for it");
-        let batch = &mut self.runs.outbox.batch;
         if let Some(data_interval) = due.run.data_interval {
-            batch.dags.push(DagWrite::PassedOver { dag_id: due.dag_id.clone(), data_interval });
+            let passed_over = DagWrite::PassedOver { dag_id: due.dag_id.clone(), data_interval };
+            self.runs.outbox.batch.dags.push(passed_over);
         }
-        batch.events.push(EventRow {
-            at: now,
-            dag_id: Some(due.dag_id.clone()),
-            run_id: Some(due.run.run_id()),
-            task: None,
-            what: "passed_over".to_owned(),
-            who: "scheduler".to_owned(),
-            detail: Some("overlap = \"skip\": max_active_runs was reached when it was due".to_owned()),
-        });
+        let why = "overlap = \"skip\": max_active_runs was reached when it was due".to_owned();
+        self.log_event(now, &due.dag_id, &due.run.run_id(), "passed_over", "scheduler", Some(why));
     }
 
     /// The oldest of a DAG's scheduled runs that nobody has told to stop.
@@ -74,14 +67,6 @@ impl Driver {
                 facts
             }
         };
-        self.runs.outbox.batch.events.push(EventRow {
-            at: now,
-            dag_id: Some(facts.dag_id.clone()),
-            run_id: Some(facts.run_id.clone()),
-            task: None,
-            what: "cancelled".to_owned(),
-            who: "scheduler".to_owned(),
-            detail: Some(why.to_owned()),
-        });
+        self.log_event(now, &facts.dag_id, &facts.run_id, "cancelled", "scheduler", Some(why.to_owned()));
     }
 }

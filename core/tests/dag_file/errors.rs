@@ -78,11 +78,6 @@ env = { A = 1 }
 fn what_is_not_done_yet_is_refused() {
     insta::assert_snapshot!(refused(
         r#"
-catchup = "latest"
-overlap = "skip"
-jitter = "5m"
-run_fails_on = "any"
-max_consecutive_failed_runs = 3
 schedule = { assets = "s3://bucket/key" }
 deadline = "1h"
 on_failure = []
@@ -93,7 +88,6 @@ operator = "bash"
 bash_command = "true"
 expand = { cwd = ["/", "/tmp"] }
 outlets = ["s3://bucket/key"]
-tolerate_failure = true
 on_retry = []
 [tasks.b]
 operator = "redshift_to_s3"
@@ -102,6 +96,14 @@ s3_key = "k"
 method = "x"
 "#
     ));
+}
+
+#[test]
+fn overlap_and_jitter_need_runs_that_are_due_at_a_time() {
+    for field in ["overlap = \"skip\"", "jitter = \"5m\""] {
+        let told = refused(&format!("schedule = \"@once\"\n{field}\n"));
+        assert!(told.contains("needs a schedule with 'cron' or 'every'"), "{told}");
+    }
 }
 
 #[test]
