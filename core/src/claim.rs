@@ -33,6 +33,8 @@ pub struct Claim {
     pub first_poke_at: Option<Timestamp>,
     /// How many looks there were in this try before this attempt.
     pub pokes_before: u32,
+    /// When what a mapped task is mapped over was last returned: a version of those values.
+    pub mapped_at: Option<Timestamp>,
     /// When admission dispatched it.
     pub queued_at: Timestamp,
 }

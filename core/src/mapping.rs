@@ -76,6 +76,9 @@ pub enum MappingError {
     },
 }
 
+/// What a task returned, for a mapped task the list of what its instances returned.
+pub type ValueOf<'v> = dyn Fn(&TaskId) -> &'v Value + 'v;
+
 /// What a JSON value is called in messages.
 #[must_use]
 pub const fn kind_of(value: &Value) -> &'static str {
@@ -130,7 +133,7 @@ impl Source {
         self.tasks().is_empty()
     }
 
-    fn element(&self, index: usize, value_of: &dyn Fn(&TaskId) -> Value) -> Result<Value, MappingError> {
+    fn element(&self, index: usize, value_of: &ValueOf<'_>) -> Result<Value, MappingError> {
         let out_of_range = |length| MappingError::OutOfRange { of: self.name(), length, index };
         match self {
             Self::List(items) => items.get(index).cloned().ok_or_else(|| out_of_range(items.len())),
@@ -139,16 +142,13 @@ impl Source {
                 .map(|(key, value)| Value::Array(vec![Value::from(key.as_str()), value.clone()]))
                 .ok_or_else(|| out_of_range(entries.len())),
             Self::XCom(task) => match value_of(task) {
-                Value::Array(items) => {
-                    let length = items.len();
-                    items.into_iter().nth(index).ok_or_else(|| out_of_range(length))
-                }
-                Value::Object(entries) => {
-                    let length = entries.len();
-                    let pair = entries.into_iter().nth(index).ok_or_else(|| out_of_range(length))?;
-                    Ok(Value::Array(vec![Value::from(pair.0), pair.1]))
-                }
-                other => Err(MappingError::NotMappable { of: self.name(), found: kind_of(&other) }),
+                Value::Array(items) => items.get(index).cloned().ok_or_else(|| out_of_range(items.len())),
+                Value::Object(entries) => entries
+                    .iter()
+                    .nth(index)
+                    .map(|(key, value)| Value::Array(vec![Value::from(key.as_str()), value.clone()]))
+                    .ok_or_else(|| out_of_range(entries.len())),
+                other => Err(MappingError::NotMappable { of: self.name(), found: kind_of(other) }),
             },
             Self::Zip { sources, fill } => {
                 let elements = sources.iter().map(|source| match (source.element(index, value_of), fill) {
@@ -171,13 +171,13 @@ impl Source {
         }
     }
 
-    fn present_length(&self, value_of: &dyn Fn(&TaskId) -> Value) -> Result<usize, MappingError> {
+    fn present_length(&self, value_of: &ValueOf<'_>) -> Result<usize, MappingError> {
         let unmappable = std::cell::Cell::new(None);
         let length = self.length(&|task| {
             let value = value_of(task);
-            let length = mappable_length(&value);
+            let length = mappable_length(value);
             if length.is_none() {
-                unmappable.set(Some(MappingError::NotMappable { of: task.to_string(), found: kind_of(&value) }));
+                unmappable.set(Some(MappingError::NotMappable { of: task.to_string(), found: kind_of(value) }));
             }
             length
         });
@@ -237,16 +237,11 @@ impl Expansion {
         self.length(&|_| None)
     }
 
-    /// The arguments of one instance. `value_of` gives what a task returned, for a mapped task the list of what its
-    /// instances returned.
+    /// The arguments of one instance. It costs the same for every instance, however many there are.
     ///
     /// # Errors
     /// If a value is not what the expansion needs.
-    pub fn arguments(
-        &self,
-        map_index: usize,
-        value_of: &dyn Fn(&TaskId) -> Value,
-    ) -> Result<Vec<MappedArgument>, MappingError> {
+    pub fn arguments(&self, map_index: usize, value_of: &ValueOf<'_>) -> Result<Vec<MappedArgument>, MappingError> {
         match self {
             Self::Product(arguments) => {
                 let mut left = map_index;
@@ -263,7 +258,7 @@ impl Expansion {
                 if left > 0 {
                     return Err(MappingError::OutOfRange {
                         of: "expand".to_owned(),
-                        length: self.length(&|task| mappable_length(&value_of(task))).unwrap_or(0),
+                        length: self.length(&|task| mappable_length(value_of(task))).unwrap_or(0),
                         index: map_index,
                     });
                 }
@@ -294,10 +289,11 @@ mod tests {
     }
 
     fn plain(expansion: &Expansion, map_index: usize) -> Result<Vec<(String, Value)>, MappingError> {
+        let (list, dict, text) = (json!([7, 8]), json!({ "k": 1, "l": 2 }), json!("text"));
         let value_of = |task: &TaskId| match task.as_str() {
-            "list" => json!([7, 8]),
-            "dict" => json!({ "k": 1, "l": 2 }),
-            _ => json!("text"),
+            "list" => &list,
+            "dict" => &dict,
+            _ => &text,
         };
         Ok(expansion.arguments(map_index, &value_of)?.into_iter().map(|a| (a.name, a.value)).collect())
     }

@@ -33,6 +33,13 @@ impl RunMachine {
         }
     }
 
+    /// When the values that a task is mapped over were last returned.
+    #[must_use]
+    pub fn mapped_at(&self, position: usize) -> Option<Timestamp> {
+        let p = u32::try_from(position).ok()?;
+        self.plan.sources.get(&p)?.iter().filter_map(|source| self.returned_at.get(source)).max().copied()
+    }
+
     /// What the tasks it is mapped over mean for a mapped task, those that are expanded themselves left out (Airflow's
     /// `MappedTaskUpstreamDep`).
     pub(crate) fn sources_verdict(&self, p: u32) -> Verdict {
@@ -83,7 +90,7 @@ impl RunMachine {
     }
 
     /// Notes what an instance returned, if others are mapped over its task.
-    pub(crate) fn note_returned(&mut self, i: u32, xcoms: &[XCom]) {
+    pub(crate) fn note_returned(&mut self, now: Timestamp, i: u32, xcoms: &[XCom]) {
         let p = self.position_of(i);
         if !self.plan.mapped_by.contains_key(&p) {
             return;
@@ -92,6 +99,7 @@ impl RunMachine {
         let length =
             value.map(|xcom| if self.mapped.contains_key(&p) { 1 } else { mappable_length(&xcom.value).unwrap_or(0) });
         self.set_mapped_length(i, length.map(|length| u32::try_from(length).unwrap_or(u32::MAX)));
+        self.returned_at.insert(p, now);
     }
 
     pub(crate) fn set_mapped_length(&mut self, i: u32, length: Option<u32>) {

@@ -26,7 +26,7 @@ impl RunMachine {
                 match wrong.or_else(|| self.unmappable(p, &xcoms)) {
                     Some(cause) => self.failed(now, p, attempt, cause, true)?,
                     None => {
-                        self.note_returned(p, &xcoms);
+                        self.note_returned(now, p, &xcoms);
                         self.end(now, p, attempt, FinalState::Success)?;
                     }
                 }

@@ -38,6 +38,8 @@ pub struct RunMachine {
     pub(crate) positions: Vec<u32>,
     /// Mapped tasks by position.
     pub(crate) mapped: HashMap<u32, Mapped>,
+    /// By position: when a task that others are mapped over last returned something.
+    pub(crate) returned_at: HashMap<u32, Timestamp>,
     /// By position: all instances of a task wait for the same, but for what is mapped together with them.
     pub(crate) counts: Vec<UpstreamCounts>,
     /// The setups in whose scope a task indirectly stands; only tasks that have any.
@@ -102,6 +104,7 @@ impl RunMachine {
             mapped: HashMap::new(),
             setup_counts: plan.fresh_setup_counts.clone(),
             group_counts: HashMap::new(),
+            returned_at: HashMap::new(),
             group_setup_counts: HashMap::new(),
             routed_away: vec![0; count],
             open: u32::try_from(count).unwrap_or(u32::MAX),
@@ -165,6 +168,10 @@ impl RunMachine {
         let Some(p) = self.find(row.task.as_str(), row.map_index) else { return };
         let state = row.state;
         let length = row.columns.mapped_length;
+        if let Some(at) = row.columns.ended_at.filter(|_| length.is_some()) {
+            let newest = self.returned_at.entry(self.position_of(p)).or_insert(at);
+            *newest = at.max(*newest);
+        }
         self.tasks[p as usize] = row;
         self.tasks[p as usize].columns.mapped_length = None;
         self.set_mapped_length(p, length);
@@ -199,8 +206,12 @@ impl RunMachine {
         if let Some(effect) = self.effects.pop_front() {
             return Some(effect);
         }
-        if let Some((p, touched)) = self.touched.shift_remove_index(0) {
-            return Some(Effect::SetTask(self.task_change(p, touched)));
+        for (i, touched) in std::mem::take(&mut self.touched) {
+            let change = self.task_change(i, touched);
+            self.effects.push_back(Effect::SetTask(change));
+        }
+        if let Some(effect) = self.effects.pop_front() {
+            return Some(effect);
         }
         let from = self.run_before.take()?;
         Some(Effect::SetRun(RunChange { from, to: self.state, started_at: self.started_at, ended_at: self.ended_at }))

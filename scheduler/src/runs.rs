@@ -258,6 +258,7 @@ impl Runs {
             generation: task.columns.generation,
             first_poke_at: task.columns.first_poke_at,
             pokes_before: task.columns.pokes,
+            mapped_at: live.machine.mapped_at(position),
             queued_at: now,
         });
         self.attempts.insert(attempt, key);

@@ -14,7 +14,6 @@ use windrose_operators::dag_files::dag_file;
 use windrose_operators::error::TaskError;
 use windrose_operators::operator::{OperatorEntry, Runnable};
 
-use crate::mapping::mapped;
 use crate::render::{Rendered, Templated, render};
 use crate::services::AttemptServices;
 use crate::worker::Shared;
@@ -33,7 +32,7 @@ pub(crate) async fn prepare(
         let message = format!("There is no operator '{}' in this version of Windrose.", task.operator);
         return Err(TaskError::fatal(Cause::Parameters { operator: task.operator.clone(), message }));
     };
-    let mut mapped = mapped(services).await?;
+    let mut mapped = shared.mapped_values.of(services).await?;
     let mut templated = Templated { parameters: task.parameters.clone(), mapped: mapped.templates() };
     with_file_texts(claim, entry, &mut templated.parameters)?;
     if mapped.are_parameters {

@@ -17,6 +17,7 @@ use windrose_store::task_log::TaskLogs;
 
 use crate::attempt::{self, Stop};
 use crate::lookup::SecretLookup;
+use crate::mapping::MappedValues;
 use crate::options::WorkerOptions;
 use crate::patience::patiently;
 use crate::port::{PortError, WorkerPort};
@@ -37,6 +38,8 @@ pub(crate) struct Shared {
     pub(crate) places: Arc<Semaphore>,
     pub(crate) logs: TaskLogs,
     pub(crate) scratch: PathBuf,
+    /// What mapped tasks are mapped over, read once for all their instances.
+    pub(crate) mapped_values: MappedValues,
     /// Set when the worker is to stop.
     pub(crate) stopped: CancellationToken,
     running: Mutex<Running>,
@@ -63,6 +66,7 @@ impl Worker {
             places: Arc::new(Semaphore::new(options.processes.max(1))),
             logs: TaskLogs::new(options.logs.clone()),
             scratch: options.scratch.join(process::owner_name()),
+            mapped_values: MappedValues::default(),
             stopped: CancellationToken::new(),
             running: Mutex::default(),
             port,

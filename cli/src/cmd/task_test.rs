@@ -117,6 +117,7 @@ fn claim(
         generation: 0,
         first_poke_at: None,
         pokes_before: 0,
+        mapped_at: None,
         queued_at: now,
     })
 }

@@ -9,7 +9,7 @@ use super::reporter::{Finding, Reporter};
 use super::template_check::check_templates;
 use super::values::{Node, json_of};
 use crate::ids::TaskId;
-use crate::mapping::{Expansion, MAX_MAP_LENGTH, Source};
+use crate::mapping::{Expansion, MAX_MAP_LENGTH, Source, ValueOf};
 
 /// An expansion, with the places of the tasks it names.
 pub(super) struct DeclaredExpansion {
@@ -156,7 +156,7 @@ fn is_special(table: &DeTable<'_>) -> bool {
 /// of the same kind repeat.
 pub(super) fn samples(expansion: &Expansion) -> Vec<Map<String, Value>> {
     const AT_MOST: usize = 20;
-    let nothing = |_: &TaskId| Value::Null;
+    let nothing = |_: &TaskId| &Value::Null;
     match expansion {
         Expansion::Product(arguments) => {
             let one = |(name, source): &(String, Source)| {
@@ -169,7 +169,7 @@ pub(super) fn samples(expansion: &Expansion) -> Vec<Map<String, Value>> {
     }
 }
 
-fn sampled(expansion: &Expansion, at_most: usize, value_of: &dyn Fn(&TaskId) -> Value) -> Vec<Map<String, Value>> {
+fn sampled(expansion: &Expansion, at_most: usize, value_of: &ValueOf<'_>) -> Vec<Map<String, Value>> {
     let length = expansion.literal_length().unwrap_or(0).min(at_most);
     let arguments = (0..length).filter_map(|index| expansion.arguments(index, value_of).ok());
     arguments.map(|found| found.into_iter().map(|argument| (argument.name, argument.value)).collect()).collect()

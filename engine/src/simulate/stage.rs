@@ -49,6 +49,8 @@ pub(super) struct Player {
     ready_at: HashMap<TaskInstanceKey, u64>,
     received: HashMap<TaskInstanceKey, Map<String, Value>>,
     returned: HashMap<TaskInstanceKey, Value>,
+    /// What mapped tasks read of it: what a task returned, or the list of what its instances returned.
+    values: HashMap<TaskId, Value>,
     ended_at: Option<u64>,
     events: Vec<SimEvent>,
 }
@@ -216,6 +218,7 @@ fn player(plan: &Arc<Plan>, scripts: &[RunScript], at: u32, script: &RunScript) 
         ready_at: HashMap::new(),
         received: HashMap::new(),
         returned: HashMap::new(),
+        values: HashMap::new(),
         ended_at: None,
         events: Vec::new(),
     }
@@ -255,6 +258,11 @@ impl Player {
         }
     }
 
+    fn forget(&mut self, key: &TaskInstanceKey) {
+        self.returned.remove(key);
+        self.values.remove(&key.task);
+    }
+
     /// The arguments of an instance.
     fn receive(&mut self, attempt: &Attempt) -> Result<(), MappingError> {
         let dag = Arc::clone(self.machine.plan().dag());
@@ -262,7 +270,13 @@ impl Player {
         if let (Some(expansion), Ok(index)) =
             (&dag.tasks[attempt.position].expansion, usize::try_from(attempt.key.map_index))
         {
-            let mapped = expansion.arguments(index, &|task| self.value_of(task))?;
+            for source in expansion.tasks() {
+                if !self.values.contains_key(source) {
+                    let value = self.value_of(source);
+                    self.values.insert(source.clone(), value);
+                }
+            }
+            let mapped = expansion.arguments(index, &|task| self.values.get(task).unwrap_or(&Value::Null))?;
             received.extend(mapped.into_iter().map(|argument| (argument.name, argument.value)));
         }
         let value = match self.script(&attempt.key).and_then(|script| script.returns.as_ref()) {
@@ -271,7 +285,7 @@ impl Player {
             Some(Returns::Argument(echo)) if echo == "echo" => Value::Object(received.clone()),
             Some(Returns::Argument(name)) => received.get(name).cloned().unwrap_or(Value::Null),
         };
-        self.returned.remove(&attempt.key);
+        self.forget(&attempt.key);
         if !value.is_null() {
             self.returned.insert(attempt.key.clone(), value);
         }
@@ -291,7 +305,7 @@ impl Player {
         let says_so = || "The script says so.".to_owned();
         let word = attempts.get(at).unwrap_or(&AttemptWord::Success);
         if *word != AttemptWord::Success {
-            self.returned.remove(&attempt.key);
+            self.forget(&attempt.key);
         }
         match word {
             AttemptWord::Fail => return failed(says_so(), true),

@@ -232,6 +232,7 @@ impl Office {
             generation: 0,
             first_poke_at: None,
             pokes_before: 0,
+            mapped_at: None,
             queued_at: now,
         }
     }
