@@ -10,6 +10,7 @@ use petgraph::graph::{DiGraph, NodeIndex};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::asset::{AssetCondition, Inlet, Outlet};
 use crate::catalog::OperatorKind;
 use crate::ids::{DagId, TaskId};
 use crate::mapping::Expansion;
@@ -236,6 +237,24 @@ pub enum Schedule {
         /// True is Airflow's `DeltaDataIntervalTimetable`, false its `DeltaTriggerTimetable`.
         data_interval: bool,
     },
+    /// When assets have changed.
+    Assets {
+        /// Which.
+        condition: AssetCondition,
+        /// And at these times (Airflow's `AssetOrTimeSchedule`).
+        times: Option<Box<Schedule>>,
+    },
+}
+
+impl Schedule {
+    /// What it waits for besides the time.
+    #[must_use]
+    pub const fn assets(&self) -> Option<&AssetCondition> {
+        match self {
+            Self::Assets { condition, .. } => Some(condition),
+            _ => None,
+        }
+    }
 }
 
 /// A group of tasks.
@@ -322,6 +341,10 @@ pub struct Task {
     pub expansion: Option<Expansion>,
     /// A template for the name of each of its mapped instances.
     pub map_index_template: Option<String>,
+    /// The assets it changes.
+    pub outlets: Vec<Outlet>,
+    /// The assets it reads.
+    pub inlets: Vec<Inlet>,
 }
 
 impl Task {
@@ -363,6 +386,8 @@ impl Task {
             sensor: (kind == OperatorKind::Sensor).then(SensorSettings::default),
             expansion: None,
             map_index_template: None,
+            outlets: Vec::new(),
+            inlets: Vec::new(),
         }
     }
 }

@@ -70,6 +70,10 @@ text_id!(
     /// A DAG run's id, unique within its DAG: `scheduled__2026-01-01T00:00:00+00:00`, `manual__…`.
     RunId
 );
+text_id!(
+    /// An asset's URI in the form in which URIs are compared (see [`crate::asset::normalise`]).
+    AssetUri
+);
 
 /// The key of a DAG run's row: time-ordered, unique over all DAGs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

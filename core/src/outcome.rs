@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::asset::AssetUpdate;
 use crate::cause::Cause;
 use crate::ids::{AttemptId, TaskId};
 use crate::time::Timestamp;
@@ -71,6 +72,9 @@ pub struct Report {
     pub xcoms: Vec<XCom>,
     /// Which way the run goes on, for branching operators.
     pub routing: Option<Routing>,
+    /// The assets it has changed, if it succeeded.
+    #[serde(default)]
+    pub assets: Vec<AssetUpdate>,
     /// When the operator began.
     pub started_at: Timestamp,
     /// When it ended.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use windrose_core::asset::AssetUpdate;
 use windrose_core::attempt::AttemptEnd;
 use windrose_core::dag::{Dag, Task};
 use windrose_core::ids::{AttemptId, TaskInstanceKey};
@@ -38,6 +39,13 @@ pub enum Effect {
         key: TaskInstanceKey,
         /// What.
         xcoms: Vec<XCom>,
+    },
+    /// A task instance has succeeded and with it changed these assets: an event each.
+    EmitAssets {
+        /// Which task instance.
+        key: TaskInstanceKey,
+        /// What it says of them.
+        assets: Vec<AssetUpdate>,
     },
     /// Forget all values of this task instance: a new try begins.
     ClearXComs(TaskInstanceKey),

@@ -20,6 +20,7 @@
 //! of an instance, and for tasks that are not mapped both are the same.
 
 pub mod admission;
+pub mod assets;
 mod command;
 pub mod counters;
 pub mod due;

@@ -18,7 +18,7 @@ impl RunMachine {
     pub(crate) fn ended(&mut self, now: Timestamp, key: &TaskInstanceKey, report: Report) -> Result<(), Refused> {
         let p = self.instance(key)?;
         self.must_hold(p, report.attempt)?;
-        let Report { attempt, outcome, xcoms, routing, started_at, .. } = report;
+        let Report { attempt, outcome, xcoms, routing, assets, started_at, .. } = report;
         self.tasks[p as usize].columns.started_at = Some(started_at);
         match outcome {
             Outcome::Success => {
@@ -28,6 +28,9 @@ impl RunMachine {
                     None => {
                         self.note_returned(now, p, &xcoms);
                         self.end(now, p, attempt, FinalState::Success)?;
+                        if !assets.is_empty() {
+                            self.effects.push_back(Effect::EmitAssets { key: key.clone(), assets });
+                        }
                     }
                 }
             }

@@ -60,6 +60,7 @@ fn work_of(dag: Dag, returns: Option<&XCom>) -> (u64, u64) {
                 outcome: Outcome::Success,
                 xcoms: returns.filter(|_| key.task.as_str() == "source").cloned().into_iter().collect(),
                 routing: None,
+                assets: vec![],
                 started_at: NOW,
                 ended_at: NOW,
             };

@@ -15,6 +15,7 @@ use windrose_core::timetable::Timetable;
 use windrose_engine::Plan;
 use windrose_store::{DagChange, ImportErrorRow, Store};
 
+use crate::assets::references;
 use crate::dag_folder::FileChange;
 use crate::error::SchedulerError;
 
@@ -160,10 +161,11 @@ impl DagSet {
             tags: parsed.dag.tags.clone(),
             schedule: Timetable::new(&parsed.dag.schedule, parsed.dag.timezone)
                 .ok()
-                .filter(|timetable| !matches!(timetable, Timetable::Null))
-                .map(|timetable| timetable.summary()),
+                .map(|timetable| crate::assets::summary(&parsed.dag, &timetable))
+                .filter(|summary| summary != "None"),
             git_commit: None,
             author: None,
+            assets: references(&parsed.dag),
         };
         let change = store.put_dag(&row, parsed.dag.paused.unwrap_or(paused_at_creation), now).await?;
         if let Some(old) = self.newest.remove(&dag_id)

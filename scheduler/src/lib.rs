@@ -4,6 +4,7 @@
 //! it into the same machines. What happens inside the process reaches it through [`Handle`]; what people want reaches it
 //! as rows (commands, paused flags, pools) and a wake-up.
 
+mod assets;
 mod commands;
 mod dag_folder;
 mod dag_set;

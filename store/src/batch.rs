@@ -9,6 +9,8 @@ use windrose_core::task_instance::TaskChange;
 use windrose_core::task_state::TaskState;
 use windrose_core::time::Timestamp;
 
+use crate::tables::assets::{AssetEventRow, AssetQueueRow, AssetRunRow};
+
 /// All writes of one batch. They are applied in the order of the fields, and within a field in the order of the list;
 /// either all of them happen or none.
 #[derive(Debug, Clone, Default)]
@@ -37,6 +39,12 @@ pub struct Batch {
     pub rendered: Vec<RenderedRow>,
     /// Commands that were carried out.
     pub commands_done: Vec<CommandDone>,
+    /// Assets that have changed.
+    pub asset_events: Vec<AssetEventRow>,
+    /// Assets that wait to bring about a run.
+    pub asset_queue: Vec<AssetQueueRow>,
+    /// What those among the new runs that assets have brought about stand for.
+    pub asset_runs: Vec<AssetRunRow>,
     /// What people can read later.
     pub events: Vec<EventRow>,
     /// DAGs that change.
@@ -63,6 +71,9 @@ impl Batch {
             xcoms,
             rendered,
             commands_done,
+            asset_events,
+            asset_queue,
+            asset_runs,
             events,
             dags,
             notifications,
@@ -79,6 +90,9 @@ impl Batch {
             && xcoms.is_empty()
             && rendered.is_empty()
             && commands_done.is_empty()
+            && asset_events.is_empty()
+            && asset_queue.is_empty()
+            && asset_runs.is_empty()
             && events.is_empty()
             && dags.is_empty()
             && notifications.is_empty()

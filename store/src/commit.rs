@@ -10,7 +10,7 @@ use crate::Store;
 use crate::batch::{Batch, RemovedTask, RunWrite};
 use crate::error::StoreError;
 use crate::tables::{
-    attempts, commands, dags, event_log, missed_deadlines, notifications, rendered_fields, runs, tasks, xcoms,
+    assets, attempts, commands, dags, event_log, missed_deadlines, notifications, rendered_fields, runs, tasks, xcoms,
 };
 
 /// A transaction of the store.
@@ -61,6 +61,9 @@ async fn write(
     rendered_fields::put(tx, &batch.rendered).await?;
     tasks::name(tx, &batch.rendered).await?;
     commands::finish(tx, &batch.commands_done).await?;
+    assets::insert_events(tx, &batch.asset_events).await?;
+    assets::enqueue(tx, &batch.asset_queue).await?;
+    assets::consume(tx, &batch.asset_runs).await?;
     event_log::insert(tx, &batch.events).await?;
     dags::write(tx, &batch.dags).await?;
     notifications::insert(tx, &batch.notifications).await?;

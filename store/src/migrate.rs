@@ -16,6 +16,7 @@ pub(crate) struct Migration {
 pub(crate) const MIGRATIONS: &[Migration] = &[
     Migration { version: 1, name: "initial", sql: include_str!("../../migrations/0001_initial.sql") },
     Migration { version: 2, name: "mapping", sql: include_str!("../../migrations/0002_mapping.sql") },
+    Migration { version: 3, name: "assets", sql: include_str!("../../migrations/0003_assets.sql") },
     Migration {
         version: 5,
         name: "schedules and notifications",

@@ -16,21 +16,34 @@ pub struct Pruned {
     pub runs: u64,
     /// Versions of DAGs that no run names any more and that are not the newest.
     pub dag_versions: u64,
-    /// Commands, lines of the event log and of the audit log, and processes not heard of.
+    /// Commands, asset events, lines of the event log and of the audit log, and processes not heard of.
     pub records: u64,
 }
 
 /// Small, so that the scheduler's writes never wait long for one transaction.
 const RUNS_AT_ONCE: usize = 50;
-const OF_A_RUN: [&str; 7] =
-    ["task_instance", "task_attempt", "checkpoint", "xcom", "rendered_fields", "missed_deadline", "dag_run"];
-const OLD_RECORDS: [&str; 6] = [
+const OF_A_RUN: [&str; 8] = [
+    "task_instance",
+    "task_attempt",
+    "checkpoint",
+    "xcom",
+    "rendered_fields",
+    "missed_deadline",
+    "asset_run_event",
+    "dag_run",
+];
+const OLD_RECORDS: [&str; 8] = [
     "DELETE FROM notification WHERE created_at < $1 AND due_at IS NULL",
     "DELETE FROM missed_deadline WHERE run_key = 0 AND missed_at < $1",
     "DELETE FROM command WHERE done_at < $1",
     "DELETE FROM event_log WHERE at < $1",
     "DELETE FROM audit_log WHERE at < $1",
     "DELETE FROM process WHERE seen_at < $1",
+    "DELETE FROM asset_event WHERE event_id < $1
+         AND NOT EXISTS (SELECT 1 FROM asset_run_event WHERE asset_run_event.event_id = asset_event.event_id)
+         AND NOT EXISTS (SELECT 1 FROM asset_queue WHERE asset_queue.uri = asset_event.uri)",
+    "DELETE FROM asset_event_alias WHERE event_id < $1
+         AND NOT EXISTS (SELECT 1 FROM asset_event WHERE asset_event.event_id = asset_event_alias.event_id)",
 ];
 
 impl Store {

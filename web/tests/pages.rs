@@ -100,6 +100,7 @@ async fn fill(store: &Store) {
         schedule: Some("@daily".into()),
         git_commit: None,
         author: None,
+        assets: Vec::new(),
     };
     store.put_dag(&dag, false, Noon.now()).await.unwrap();
     let facts = RunFacts {

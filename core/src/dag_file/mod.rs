@@ -6,6 +6,7 @@
 //! tags of 100 characters, durations of a hundred years ([`MAX_DURATION`]). Of one file at most 200 findings are listed
 //! ([`MAX_DIAGNOSTICS`]).
 
+mod assets;
 mod canonical;
 mod chain;
 mod cycles;

@@ -4,6 +4,7 @@ use chrono_tz::Tz;
 use toml::de::{DeTable, DeValue};
 
 use super::Defaults;
+use super::assets::read_condition;
 use super::reader::{Fields, Word, not_a_choice, refuse_unknown_keys, word_of, wrong_kind};
 use super::reporter::{Finding, Reporter};
 use super::suggest::nearest;
@@ -78,12 +79,26 @@ fn from_table<'d>(
 ) -> Schedule {
     refuse_unknown_keys(table, TABLE_FIELDS, "a schedule", reporter);
     let fields = Fields::of(table);
-    if fields.get("assets").is_some() {
-        reporter.add(Finding::not_supported(fields.span("assets"), "schedule.assets"));
-        return Schedule::None;
+    if let Some(assets) = fields.get("assets") {
+        let times = (fields.get("cron").is_some() || fields.get("every").is_some())
+            .then(|| Box::new(from_times(&fields, node, defaults, reporter)));
+        if times.is_none() {
+            for key in ["timezone", "data_interval"].into_iter().filter(|key| fields.get(key).is_some()) {
+                let message = format!("'{key}' goes with 'cron'; assets alone have no clock");
+                reporter.add(Finding::error(fields.span(key), message).help("leave it out, or add 'cron'"));
+            }
+        }
+        return match read_condition(assets, reporter) {
+            Some(condition) => Schedule::Assets { condition, times },
+            None => Schedule::None,
+        };
     }
+    from_times(&fields, node, defaults, reporter)
+}
+
+fn from_times(fields: &Fields<'_>, node: &Node<'_>, defaults: &Defaults, reporter: &mut Reporter<'_>) -> Schedule {
     match (fields.get("cron"), fields.get("every")) {
-        (Some(cron), None) => from_cron(cron, &fields, defaults, reporter),
+        (Some(cron), None) => from_cron(cron, fields, defaults, reporter),
         (None, Some(_)) => {
             if fields.get("timezone").is_some() {
                 let finding = Finding::error(fields.span("timezone"), "'timezone' goes with 'cron', not with 'every'");
@@ -101,7 +116,7 @@ fn from_table<'d>(
             Schedule::None
         }
         (None, None) => {
-            let finding = Finding::error(node.span(), "a schedule needs 'cron' or 'every'");
+            let finding = Finding::error(node.span(), "a schedule needs 'cron', 'every' or 'assets'");
             reporter.add(finding.help("leave 'schedule' out for a DAG that is only run by hand"));
             Schedule::None
         }

@@ -7,6 +7,7 @@ use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
 
 use super::Defaults;
+use super::assets::{read_inlets, read_outlets};
 use super::default_args::DefaultArgs;
 use super::ids::check_id;
 use super::known_fields::TASK_FIELDS_NOT_SUPPORTED;
@@ -86,6 +87,10 @@ impl<'d, 'c> TaskReader<'d, 'c> {
         let mapped = read_expansion(&own, reporter);
         let (expansion, sources) = mapped.map_or((None, Vec::new()), |m| (Some(m.expansion), m.sources));
         task.expansion = expansion;
+        if kind == Some(OperatorKind::Empty) && !task.outlets.is_empty() {
+            // As in Airflow: its events come from an attempt, whose templates a worker renders.
+            task.kind = OperatorKind::Work;
+        }
         if let Some(kind) = kind {
             if kind == OperatorKind::Sensor {
                 let own_interval = self.catalog.poke_interval(&task.operator);
@@ -156,6 +161,8 @@ impl<'d, 'c> TaskReader<'d, 'c> {
         task.env = read_env(fields, reporter);
         task.doc = fields.text("doc", reporter);
         task.owner = fields.text("owner", reporter);
+        task.outlets = read_outlets(fields, reporter);
+        task.inlets = read_inlets(fields, reporter);
         task.map_index_template = fields.text("map_index_template", reporter);
         if let Some(node) = fields.get("map_index_template") {
             check_templates("map_index_template", node, reporter);

@@ -120,6 +120,8 @@ impl Timetable {
                     expressions.iter().map(|expression| Cron::new(expression, zone)).collect::<Result<_, _>>()?;
                 Self::of_crons(crons, *data_interval)
             }
+            Schedule::Assets { times: None, .. } => Ok(Self::Null),
+            Schedule::Assets { times: Some(times), .. } => Self::new(times, dag_timezone),
             Schedule::Every { interval, data_interval } => {
                 let delta = Delta::try_from(*interval)?;
                 delta.check_positive()?;

@@ -78,7 +78,6 @@ env = { A = 1 }
 fn what_is_not_done_yet_is_refused() {
     insta::assert_snapshot!(refused(
         r#"
-schedule = { assets = "s3://bucket/key" }
 deadline = "1h"
 on_failure = []
 [groups.g]
@@ -87,7 +86,6 @@ expand = { x = [1] }
 operator = "bash"
 bash_command = "true"
 expand = { cwd = ["/", "/tmp"] }
-outlets = ["s3://bucket/key"]
 on_retry = []
 [tasks.b]
 operator = "redshift_to_s3"

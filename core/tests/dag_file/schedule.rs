@@ -1,5 +1,6 @@
 //! The forms of `schedule`.
 
+use windrose_core::asset::AssetCondition;
 use windrose_core::dag::Schedule;
 use windrose_core::dag_file::{Defaults, parse};
 
@@ -86,7 +87,16 @@ fn a_schedule_that_cannot_be_is_refused() {
         "{ cron = 5 }",
         "{ cron = ['@daily', '@weekly'], data_interval = true }",
         "{ cron = '@daily', timezone = 'Mars/Olympus' }",
-        "{ assets = 's3://bucket/key' }",
+        "{ assets = '' }",
+        "{ assets = [] }",
+        "{ assets = {} }",
+        "{ assets = 5 }",
+        "{ assets = { all = [] } }",
+        "{ assets = { any = ['a'], all = ['b'] } }",
+        "{ assets = { both = ['a'] } }",
+        "{ assets = { any = ['airflow://a'] } }",
+        "{ assets = 'a', timezone = 'UTC' }",
+        "{ assets = 'a', every = '5m', cron = '@daily' }",
     ] {
         let told = messages(&format!("schedule = {written}{TASK}"));
         assert_eq!(told.len(), 1, "{written}: {told:?}");
@@ -99,4 +109,33 @@ fn parameters_of_a_scheduled_dag_need_values() {
     let told = messages(&format!("schedule = '@daily'\n{param}{TASK}"));
     assert_eq!(told, ["2: the parameter 'rows' has no default, but the DAG has a schedule"]);
     assert!(read_well(&format!("{param}{TASK}")).params["rows"].default.is_none());
+}
+
+fn asset(uri: &str) -> AssetCondition {
+    AssetCondition::Asset(uri.into())
+}
+
+#[test]
+fn a_schedule_waits_for_assets_all_or_any_of_them_nested_at_will() {
+    for (written, condition) in [
+        ("'S3://b/k/'", asset("s3://b/k")),
+        ("{ alias = 'daily' }", AssetCondition::Alias("daily".to_owned())),
+        ("['a', 'b']", AssetCondition::All(vec![asset("a"), asset("b")])),
+        (
+            "{ any = ['a', { all = ['b', 'c', { alias = 'd' }] }] }",
+            AssetCondition::Any(vec![
+                asset("a"),
+                AssetCondition::All(vec![asset("b"), asset("c"), AssetCondition::Alias("d".to_owned())]),
+            ]),
+        ),
+    ] {
+        let found = schedule(&format!("{{ assets = {written} }}"));
+        assert_eq!(found, Schedule::Assets { condition, times: None }, "{written}");
+    }
+}
+
+#[test]
+fn a_schedule_of_assets_may_have_times_too() {
+    let found = schedule("{ assets = 'a', cron = '0 0 * * *' }");
+    assert_eq!(found, Schedule::Assets { condition: asset("a"), times: Some(Box::new(cron("0 0 * * *"))) });
 }

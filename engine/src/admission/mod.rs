@@ -179,6 +179,7 @@ impl Admission {
             | Effect::Expand { .. }
             | Effect::EndAttempt(_)
             | Effect::PushXComs { .. }
+            | Effect::EmitAssets { .. }
             | Effect::ClearXComs(_)
             | Effect::CancelAttempt { .. } => return false,
         }

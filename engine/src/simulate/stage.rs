@@ -180,6 +180,7 @@ impl Stage {
             outcome,
             xcoms: xcoms.into_iter().collect(),
             routing,
+            assets: Vec::new(),
             started_at: attempt.started,
             ended_at: now,
         };

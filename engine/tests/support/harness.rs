@@ -217,7 +217,7 @@ impl Harness {
         let value = serde_json::Value::Array(vec![serde_json::Value::from(1); (attempt.0 % 3) as usize]);
         let is_source = self.plan.dag().tasks.iter().any(|t| t.expansion.is_some());
         let xcoms = is_source.then(|| XCom { key: "return_value".to_owned(), value }).into_iter().collect();
-        Report { attempt, outcome, xcoms, routing, started_at: self.now, ended_at: self.now }
+        Report { attempt, outcome, xcoms, routing, assets: vec![], started_at: self.now, ended_at: self.now }
     }
 
     /// Dispatches what can be, starts this task and ends it.

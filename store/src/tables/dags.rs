@@ -13,6 +13,7 @@ use crate::batch::DagWrite;
 use crate::commit::Tx;
 use crate::decode;
 use crate::error::StoreError;
+use crate::tables::asset_references::{self, AssetReference};
 
 /// A DAG that was loaded from its file.
 #[derive(Debug, Clone, PartialEq)]
@@ -37,6 +38,8 @@ pub struct LoadedDag {
     pub git_commit: Option<String>,
     /// Who made that commit.
     pub author: Option<String>,
+    /// The assets it refers to, each once.
+    pub assets: Vec<AssetReference>,
 }
 
 /// What a load changed.
@@ -128,6 +131,9 @@ impl Store {
         };
         upsert(&mut tx, dag, change.paused, now).await?;
         crate::tables::dag_versions::insert(&mut tx, dag, now).await?;
+        if change.new_version {
+            asset_references::replace(&mut tx, &dag.dag_id, &dag.assets, now).await?;
+        }
         tx.commit().await?;
         Ok(change)
     }

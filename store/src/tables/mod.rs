@@ -1,5 +1,8 @@
 //! One file per table: its statements, its row, and the functions that run them.
 
+pub(crate) mod asset_events;
+pub(crate) mod asset_references;
+pub(crate) mod assets;
 pub(crate) mod attempts;
 pub(crate) mod audit;
 pub(crate) mod checkpoints;

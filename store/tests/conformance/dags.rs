@@ -27,6 +27,7 @@ fn loaded(id: &str, hash: &str) -> LoadedDag {
         schedule: Some("@daily".into()),
         git_commit: Some("0c6df0f".into()),
         author: Some("Ann <ann@example.com>".into()),
+        assets: Vec::new(),
     }
 }
 

@@ -144,6 +144,7 @@ async fn pruning_removes_versions_that_nothing_names(f: Fixture) {
             schedule: None,
             git_commit: None,
             author: None,
+            assets: Vec::new(),
         };
         f.store.put_dag(&dag, false, at(1)).await.unwrap();
     }
