@@ -4,8 +4,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use rand::RngExt as _;
-use rand::distr::Alphanumeric;
+use rand::distr::{Alphanumeric, SampleString as _};
 use serde_json::Map;
 use windrose_core::asset::{AssetEvent, AssetSource, AssetUpdate, Inlet, Outlet};
 use windrose_core::dag::Dag;
@@ -116,8 +115,7 @@ impl Driver {
 
     fn create_asset_run(&mut self, now: Timestamp, run: AssetRun) {
         let Some(version) = self.dags.newest(&run.dag_id).cloned() else { return };
-        let random: String =
-            rand::rng().sample_iter(Alphanumeric).take(RANDOM_LETTERS).map(char::from).collect();
+        let random = Alphanumeric.sample_string(&mut rand::rng(), RANDOM_LETTERS);
         let facts = RunFacts {
             key: self.next_run_key(now),
             run_id: run_id_without_date(RunType::AssetTriggered, run.run_after, &random),

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
-use windrose_core::ids::{DagId, RunId, RunKey, TaskId};
+use windrose_core::asset::AssetUpdate;
+use windrose_core::ids::{AssetUri, DagId, RunId, RunKey, TaskId};
 use windrose_core::run::RunFacts;
 use windrose_core::run_state::{RunState, RunType};
 use windrose_core::time::Timestamp;
@@ -14,6 +15,7 @@ use windrose_core::timetable::Timetable;
 use windrose_engine::{Event, RunMachine, Selection};
 use windrose_store::{CommandDone, CommandRow, EventRow, StoreError};
 
+use crate::assets::Emission;
 use crate::dag_set::Unusable;
 use crate::drive::Driver;
 use crate::restore::snapshots;
@@ -57,6 +59,14 @@ pub enum Command {
         #[serde(default)]
         downstream: bool,
     },
+    /// Say that an asset has changed.
+    EmitAsset {
+        /// Which.
+        uri: AssetUri,
+        /// What the event carries.
+        #[serde(default)]
+        extra: Map<String, Value>,
+    },
 }
 
 impl Command {
@@ -67,6 +77,7 @@ impl Command {
             Self::Trigger { .. } => "trigger",
             Self::Cancel { .. } => "cancel",
             Self::Clear { .. } => "clear",
+            Self::EmitAsset { .. } => "emit_asset",
         }
     }
 }
@@ -129,7 +140,31 @@ impl Driver {
                 self.log_event(now, dag_id, run_id, "cleared", who, None);
                 Ok(json!({ "cleared": cleared }))
             }
+            Command::EmitAsset { uri, extra } => self.emit_asset(now, uri, extra, who).await,
         }
+    }
+
+    /// Says when the event came and which DAGs it has queued.
+    async fn emit_asset(
+        &mut self,
+        now: Timestamp,
+        uri: &AssetUri,
+        extra: &Map<String, Value>,
+        who: &str,
+    ) -> Result<Value, Failed> {
+        if !self.is_known_asset(uri).await? {
+            return Err(Failed::Refused(format!(
+                "no DAG names the asset '{uri}'; see 'windrose assets list', or name it in a DAG file first"
+            )));
+        }
+        let update = AssetUpdate { uri: uri.clone(), aliases: Vec::new(), extra: extra.clone() };
+        self.runs.outbox.emissions.push(Emission { update, source: None, who: who.to_owned() });
+        self.note_asset_events(now);
+        let batch = &self.runs.outbox.batch;
+        let event = batch.asset_events.last().map(|row| row.event.at);
+        let queued = batch.asset_queue.iter().filter(|row| Some(row.queued_at) == event);
+        let queued: Vec<_> = queued.map(|row| row.dag_id.as_str()).collect();
+        Ok(json!({ "uri": uri, "at": event, "queued": queued }))
     }
 
     async fn trigger(

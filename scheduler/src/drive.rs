@@ -15,6 +15,7 @@ use windrose_engine::run_creation::RunCreation;
 use windrose_store::{DagChange, Listener, PoolRow, Store, StoreError, Topic};
 
 use crate::Options;
+use crate::assets::Assets;
 use crate::dag_folder::{DagFolder, FolderWatch};
 use crate::dag_set::{DagSet, Reading};
 use crate::error::SchedulerError;
@@ -56,6 +57,7 @@ pub(crate) struct Driver {
     /// New runs that could not be made, because their id or their logical date is taken. For the batch under way.
     pub(crate) existing: HashSet<(DagId, RunId)>,
     pub(crate) sweep: Sweep,
+    pub(crate) assets: Assets,
     /// As they were last read.
     pools: Vec<PoolRow>,
 }
@@ -96,6 +98,7 @@ impl Driver {
             failures: 0,
             existing: HashSet::new(),
             sweep: Sweep::new(options.sweep_every, options.sweep_caught),
+            assets: Assets::default(),
             pools: Vec::new(),
         };
         driver.read_files().await?;
@@ -230,6 +233,7 @@ impl Driver {
             }
             for gone in before.difference(&self.dags.ids()) {
                 self.creation.remove_dag(gone);
+                self.assets.triggers.remove_dag(gone);
             }
             let freed = self.dags.freed();
             if freed.is_empty() {

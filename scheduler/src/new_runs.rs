@@ -31,9 +31,11 @@ impl Driver {
     ) -> Result<(), StoreError> {
         let Some(version) = self.dags.newest(dag_id) else {
             self.creation.remove_dag(dag_id);
+            self.assets.triggers.remove_dag(dag_id);
             return Ok(());
         };
         let dag = Arc::clone(version.plan.dag());
+        self.schedule_assets(dag_id, &dag, paused).await?;
         let timetable = match Timetable::new(&dag.schedule, dag.timezone) {
             Ok(timetable) => timetable,
             Err(error) => {
@@ -64,11 +66,12 @@ impl Driver {
         let changed = if paused { self.paused.insert(dag_id.clone()) } else { self.paused.remove(dag_id) };
         self.runs.places_changed |= changed;
         self.creation.set_paused(dag_id, paused);
+        self.assets.triggers.set_paused(dag_id, paused);
         self.runs.admission.set_paused(dag_id, paused);
         changed
     }
 
-    fn active_runs(&self, dag_id: &DagId) -> u32 {
+    pub(crate) fn active_runs(&self, dag_id: &DagId) -> u32 {
         let waiting = self.runs.waiting.values().filter(|w| w.facts.dag_id == *dag_id).count();
         u32::try_from(waiting).unwrap_or(u32::MAX).saturating_add(self.runs.running.get(dag_id).copied().unwrap_or(0))
     }
@@ -246,6 +249,7 @@ impl Driver {
         for (dag_id, run) in self.runs.release_ended() {
             let active = self.active_runs(&dag_id);
             self.creation.active_runs(&dag_id, active);
+            self.assets.triggers.run_ended(&dag_id);
             self.pause_after_failures(&dag_id, run).await?;
         }
         Ok(())

@@ -7,6 +7,7 @@ use windrose_core::time::Timestamp;
 use windrose_engine::{Effect, RunMachine};
 use windrose_store::{Batch, EventRow, NewTask, RemovedTask, RunWrite, XComRow};
 
+use crate::assets::Emission;
 use crate::handle::Cancellation;
 
 /// Filled during a turn, emptied after its commit.
@@ -15,6 +16,8 @@ pub(crate) struct Outbox {
     pub(crate) batch: Batch,
     pub(crate) claims: Vec<Claim>,
     pub(crate) cancellations: Vec<Cancellation>,
+    /// Assets that have changed; they become events before the turn is committed.
+    pub(crate) emissions: Vec<Emission>,
 }
 
 impl Outbox {
@@ -57,6 +60,10 @@ impl Outbox {
                     created_at: now,
                 });
                 self.batch.xcoms.extend(rows);
+            }
+            Effect::EmitAssets { key, assets } => {
+                let facts = machine.facts();
+                self.emissions.extend(assets.into_iter().map(|update| Emission::of_task(facts, &key, update)));
             }
             Effect::ClearXComs(key) => self.batch.clear_xcoms.push(key),
             Effect::CancelAttempt { attempt, by, .. } => self.cancellations.push(Cancellation { attempt, by }),

@@ -28,6 +28,7 @@ impl Driver {
         for row in rows {
             self.restore_run(row, &alive).await?;
         }
+        self.restore_assets().await?;
         for dag in self.store.dags().await? {
             self.schedule_dag(&dag.dag_id, dag.paused, dag.passed_over).await?;
         }

@@ -114,6 +114,8 @@ impl Driver {
         for _ in 0..ROUNDS {
             self.note_ended().await?;
             self.create_due_runs(now);
+            self.note_asset_events(now);
+            self.create_asset_runs(now);
             self.start_waiting_runs(now).await?;
             // A run without work ends as soon as it starts, and makes room for the next one.
             if self.runs.ended.is_empty() {

@@ -5,6 +5,7 @@
 
 mod fixture;
 
+mod assets;
 mod between_processes;
 mod commit;
 mod dags;
