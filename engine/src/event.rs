@@ -10,6 +10,7 @@ use crate::plan::Plan;
 
 /// What happens to one run.
 #[derive(Debug, Clone)]
+#[expect(clippy::large_enum_variant, reason = "an event is passed on once, and most are reports")]
 pub enum Event {
     /// There is a place for it under `max_active_runs`.
     Start,

@@ -86,14 +86,15 @@ async fn events_come_back_as_they_were_written_by_asset_alias_and_run(f: Fixture
     from_task.event.source_data_interval = facts.data_interval;
     let events = async |of| f.store.asset_events(of, ALL).await.unwrap();
     assert_eq!(events(EventsOf::All).await, [by_hand.clone(), from_task.clone()]);
-    assert_eq!(events(EventsOf::Asset(&"a".into())).await, [by_hand.clone()]);
+    let a = "a".into();
+    assert_eq!(events(EventsOf::Asset(&a)).await, std::slice::from_ref(&by_hand));
     for alias in ["x", "y"] {
         assert_eq!(events(EventsOf::Alias(alias)).await, [from_task.clone()]);
     }
     let run = asset_run(2, at(3));
     let key = run.facts.key;
     f.store.commit(&consuming(run, window(&["a"], &[], None, 3), vec![])).await.unwrap();
-    assert_eq!(events(EventsOf::Run(key)).await, [by_hand.clone()]);
+    assert_eq!(events(EventsOf::Run(key)).await, std::slice::from_ref(&by_hand));
     let runs = f.store.runs_of_event(by_hand.event.id).await.unwrap();
     assert_eq!(runs, [("consumer".to_owned(), "asset_triggered__2".to_owned())]);
     assert_eq!(f.store.newest_asset_event().await.unwrap(), Some(at(3)));
