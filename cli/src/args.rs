@@ -48,6 +48,9 @@ pub(crate) enum Command {
     /// Variables of the metadata database.
     #[command(subcommand)]
     Variables(VariablesCommand),
+    /// Assets: what tasks change and DAGs wait for.
+    #[command(subcommand)]
+    Assets(AssetsCommand),
     /// Pools.
     #[command(subcommand)]
     Pools(PoolsCommand),
@@ -304,6 +307,41 @@ pub(crate) enum VariablesCommand {
     Delete {
         /// Its key.
         key: String,
+    },
+}
+
+/// `windrose assets …`
+#[derive(Debug, Subcommand)]
+pub(crate) enum AssetsCommand {
+    /// The assets that DAGs name or that events are of.
+    List {
+        /// Only URIs that contain this text.
+        #[arg(long)]
+        search: Option<String>,
+    },
+    /// One asset: what changes it, what waits for it, and its last events.
+    Show {
+        /// Its URI.
+        uri: String,
+    },
+    /// Events, newest first.
+    Events {
+        /// Only this asset's.
+        uri: Option<String>,
+        /// Only those that came through this alias.
+        #[arg(long, conflicts_with = "uri")]
+        alias: Option<String>,
+        /// How many.
+        #[arg(long, default_value_t = 25)]
+        limit: u32,
+    },
+    /// Say that an asset has changed, which may start runs.
+    Emit {
+        /// Its URI.
+        uri: String,
+        /// What the event carries, as a JSON object.
+        #[arg(long, value_name = "JSON")]
+        extra: Option<String>,
     },
 }
 

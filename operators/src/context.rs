@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use indexmap::IndexMap;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
+use windrose_core::asset::{AssetUpdate, Outlet};
 use windrose_core::connection::Connection;
 use windrose_core::dag::SensorSettings;
 use windrose_core::ids::{AttemptId, DagId, RunId, TaskInstanceKey};
@@ -44,6 +45,8 @@ pub struct TaskInfo {
     pub dag_folder: std::path::PathBuf,
     /// Environment variables for processes.
     pub env: IndexMap<String, String>,
+    /// The assets the task may change.
+    pub outlets: Vec<Outlet>,
     /// How a sensor waits.
     pub sensor: Option<SensorSettings>,
     /// When this try was first looked at, for a sensor in reschedule mode.
@@ -81,6 +84,10 @@ pub trait TaskServices: Send + Sync {
 
     /// Leaves a value for other tasks; it is stored together with the attempt's outcome.
     fn xcom_push(&self, xcom: XCom);
+
+    /// Says that the task changes an asset; it becomes an event with the attempt's success. What the same asset and aliases
+    /// were said to carry before is kept where this does not replace it.
+    fn change_asset(&self, update: AssetUpdate);
 
     /// Writes a line to the task's log, with its secrets masked. Never blocks for long.
     fn log(&self, source: LogSource, level: LogLevel, text: &str);

@@ -11,6 +11,7 @@ use futures::future::BoxFuture;
 use serde_json::Value;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
+use windrose_core::asset::AssetUpdate;
 use windrose_core::cause::Cause;
 use windrose_core::connection::Connection;
 use windrose_core::dag::{SensorMode, SensorSettings};
@@ -41,6 +42,7 @@ struct Recorded {
     checkpoints: Vec<Value>,
     sleeps: Vec<Duration>,
     deferrals: Vec<bool>,
+    assets: Vec<AssetUpdate>,
     now: Option<Timestamp>,
 }
 
@@ -88,6 +90,12 @@ impl TestServices {
     #[must_use]
     pub fn pushed_value(&self, key: &str) -> Option<Value> {
         self.recorded().xcoms.iter().rev().find(|x| x.key == key).map(|x| x.value.clone())
+    }
+
+    /// Every asset that was said to change, in order.
+    #[must_use]
+    pub fn changed_assets(&self) -> Vec<AssetUpdate> {
+        self.recorded().assets.clone()
     }
 
     /// Every text that was to be masked.
@@ -150,6 +158,10 @@ impl TaskServices for TestServices {
 
     fn xcom_push(&self, xcom: XCom) {
         self.recorded().xcoms.push(xcom);
+    }
+
+    fn change_asset(&self, update: AssetUpdate) {
+        self.recorded().assets.push(update);
     }
 
     fn log(&self, source: LogSource, level: LogLevel, text: &str) {
@@ -230,6 +242,7 @@ impl TestTask {
             render_native: false,
             dag_folder: folder.path().to_owned(),
             env: indexmap::IndexMap::new(),
+            outlets: Vec::new(),
             sensor: None,
             first_poke_at: None,
             pokes_before: 0,

@@ -64,7 +64,8 @@ pub(crate) async fn run(shared: Arc<Shared>, claim: Claim, stop: watch::Receiver
         return;
     }
     let times = (started_at, shared.options.clock.now());
-    let report = verdict::report(&claim, ended, services.take_xcoms(), &services.masker, times);
+    let left = verdict::Left { xcoms: services.take_xcoms(), assets: services.take_assets() };
+    let report = verdict::report(&claim, ended, left, &services.masker, times);
     services.say(level_of(&report.outcome), &closing(&report.outcome));
     services.log.flush().await;
     deliver(&shared, report).await;
@@ -93,6 +94,7 @@ fn services_of(shared: &Shared, claim: Arc<Claim>) -> Arc<AttemptServices> {
         scratch_made: OnceLock::new(),
         xcoms: Mutex::default(),
         saved: Mutex::default(),
+        assets: Mutex::default(),
     })
 }
 

@@ -2,11 +2,16 @@
 
 use async_trait::async_trait;
 use serde_json::Value;
+use windrose_core::asset::AssetEvent;
 use windrose_core::claim::Claim;
 use windrose_core::connection::Connection;
 use windrose_core::ids::{AttemptId, RunKey, TaskInstanceKey};
 use windrose_core::outcome::{RenderedFields, Report};
+use windrose_core::template::AssetEventQuery;
 use windrose_core::time::Timestamp;
+
+/// So many events of an asset a task can see.
+pub const MOST_ASSET_EVENTS: u32 = 10_000;
 
 /// What became of a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,6 +82,11 @@ pub trait WorkerPort: Send + Sync {
         map_index: Option<i32>,
         key: &str,
     ) -> Result<Option<Value>, PortError>;
+
+    /// Asset events, oldest first; of more than [`MOST_ASSET_EVENTS`] the newest. `run` is the run that asks.
+    async fn asset_events(&self, _run: RunKey, _query: &AssetEventQuery) -> Result<Vec<AssetEvent>, PortError> {
+        Ok(Vec::new())
+    }
 
     /// The last successful run of the DAG before this one.
     async fn previous_success(&self, run: RunKey) -> Result<Option<PreviousSuccess>, PortError>;

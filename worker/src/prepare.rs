@@ -9,7 +9,7 @@ use windrose_core::outcome::RenderedFields;
 use windrose_core::run::DataInterval;
 use windrose_core::time::Timestamp;
 use windrose_core::timetable::{Bounds, Timetable};
-use windrose_operators::context::TaskInfo;
+use windrose_operators::context::{TaskInfo, TaskServices as _};
 use windrose_operators::dag_files::dag_file;
 use windrose_operators::error::TaskError;
 use windrose_operators::operator::{OperatorEntry, Runnable};
@@ -39,7 +39,9 @@ pub(crate) async fn prepare(
         with_file_texts(claim, entry, &mut templated.mapped)?;
     }
     mapped.arguments.retain(|argument| !argument.is_template);
-    let Rendered { parameters, env, context, map_index_name } = render(services, entry, templated, mapped).await?;
+    let Rendered { parameters, env, context, map_index_name, assets } =
+        render(services, entry, templated, mapped).await?;
+    assets.into_iter().for_each(|update| services.change_asset(update));
     let fields = services.masker.mask_value(shown(entry, &parameters));
     let map_index_name = map_index_name.map(|name| services.masker.mask(&name).into_owned());
     shared.port.rendered(claim.attempt, RenderedFields { fields, map_index_name });
@@ -59,6 +61,7 @@ pub(crate) async fn prepare(
         render_native: claim.dag.render_native,
         dag_folder: claim.dag_folder.clone(),
         env,
+        outlets: task.outlets.clone(),
         sensor: task.sensor,
         first_poke_at: claim.first_poke_at,
         pokes_before: claim.pokes_before,

@@ -5,10 +5,13 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 use serde_json::{Map, Value};
 use tokio::runtime::Handle;
+use windrose_core::asset::{AssetEvent, AssetUpdate, Outlet, normalise};
 use windrose_core::cause::Cause;
 use windrose_core::connection::Connection;
+use windrose_core::run_state::RunType;
 use windrose_core::template::{
-    Lookup, PreviousSuccess, Renderer, TemplateContext, TemplateError, XComQuery, context_json, needs_rendering,
+    AssetEventQuery, Lookup, PreviousSuccess, Renderer, TemplateContext, TemplateError, XComQuery, context_json,
+    needs_rendering,
 };
 use windrose_operators::context::TaskServices;
 use windrose_operators::error::TaskError;
@@ -28,6 +31,8 @@ pub(crate) struct Rendered {
     pub(crate) context: Value,
     /// What `map_index_template` became.
     pub(crate) map_index_name: Option<String>,
+    /// What the task's outlets became: the assets it changes if it succeeds.
+    pub(crate) assets: Vec<AssetUpdate>,
 }
 
 /// What is rendered.
@@ -60,7 +65,10 @@ pub(crate) async fn render(
     let env: Map<String, Value> = claim.task().env.iter().map(|(k, v)| (k.clone(), v.as_str().into())).collect();
     let fields = entry.template_fields();
     let named = claim.task().map_index_template.is_some();
-    let waits = templated.needs_rendering(fields) || env.values().any(needs_rendering) || named;
+    let sees_assets = claim.run.run_type == RunType::AssetTriggered
+        || !claim.task().inlets.is_empty()
+        || !claim.task().outlets.is_empty();
+    let waits = templated.needs_rendering(fields) || env.values().any(needs_rendering) || named || sees_assets;
     let lookup: Arc<dyn Lookup> =
         Arc::new(TemplateLookup { services: Arc::clone(services), runtime: Handle::current() });
     let native = claim.dag.render_native;
@@ -112,7 +120,37 @@ fn render_all(
         .map(|name| text(&name));
     let env = renderer.render(&Value::Object(env), "env", false)?;
     let env = env.as_object().into_iter().flatten().map(|(name, value)| (name.clone(), text(value))).collect();
-    Ok(Rendered { parameters, env, context: context_json(&ctx), map_index_name })
+    let mut context = context_json(&ctx);
+    if ctx.run.run_type == RunType::AssetTriggered || !ctx.task().inlets.is_empty() {
+        (context["triggering_asset_events"], context["inlet_events"]) = renderer.asset_events()?;
+    }
+    let assets = rendered_outlets(&ctx.task().outlets, &renderer)?;
+    Ok(Rendered { parameters, env, context, map_index_name, assets })
+}
+
+/// An alias without a URI changes nothing by itself: the task's code says what came through it.
+fn rendered_outlets(outlets: &[Outlet], renderer: &Renderer) -> Result<Vec<AssetUpdate>, TemplateError> {
+    let mut updates = Vec::new();
+    for (place, outlet) in outlets.iter().enumerate() {
+        let (uri, aliases, extra) = match outlet {
+            Outlet::Asset { uri, extra } => (uri.clone(), Vec::new(), extra),
+            Outlet::Alias { uri: None, .. } => continue,
+            Outlet::Alias { alias, uri: Some(uri), extra } => {
+                let field = format!("outlets[{place}].uri");
+                let text = renderer.render(&Value::from(uri.as_str()), &field, false)?;
+                let uri = normalise(text.as_str().unwrap_or_default()).map_err(|message| TemplateError {
+                    field,
+                    line: None,
+                    column: None,
+                    message,
+                })?;
+                (uri, vec![alias.clone()], extra)
+            }
+        };
+        let extra = renderer.render(&Value::Object(extra.clone()), &format!("outlets[{place}].extra"), false)?;
+        updates.push(AssetUpdate { uri, aliases, extra: extra.as_object().cloned().unwrap_or_default() });
+    }
+    Ok(updates)
 }
 
 /// Lookups of templates. They block, so they are made on a blocking thread only.
@@ -145,6 +183,12 @@ impl Lookup for TemplateLookup {
         }
         let pulled = self.wait(self.services.xcom_pull(&query.task_id, query.map_index, &query.key))?;
         Ok(pulled.into_iter().collect())
+    }
+
+    fn asset_events(&self, query: &AssetEventQuery) -> Result<Vec<AssetEvent>, String> {
+        let services = &self.services;
+        let call = || services.port.asset_events(services.claim.key.run, query);
+        self.runtime.block_on(patiently("asset_events", &services.cancelled, call)).map_err(|error| error.to_string())
     }
 
     fn previous_success(&self) -> Result<Option<PreviousSuccess>, String> {

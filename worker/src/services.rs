@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use serde_json::Value;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
+use windrose_core::asset::AssetUpdate;
 use windrose_core::claim::Claim;
 use windrose_core::connection::Connection;
 use windrose_core::outcome::XCom;
@@ -40,12 +41,19 @@ pub(crate) struct AttemptServices {
     pub(crate) scratch_made: OnceLock<()>,
     pub(crate) xcoms: Mutex<Vec<XCom>>,
     pub(crate) saved: Mutex<Option<Value>>,
+    /// What becomes events if the attempt succeeds.
+    pub(crate) assets: Mutex<Vec<AssetUpdate>>,
 }
 
 impl AttemptServices {
     /// Everything pushed so far, which is left empty.
     pub(crate) fn take_xcoms(&self) -> Vec<XCom> {
         std::mem::take(&mut self.xcoms.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The assets it has changed.
+    pub(crate) fn take_assets(&self) -> Vec<AssetUpdate> {
+        std::mem::take(&mut self.assets.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Within a mapped group a task pulls from the instance that has its own index.
@@ -146,6 +154,14 @@ impl TaskServices for AttemptServices {
 
     fn xcom_push(&self, xcom: XCom) {
         self.xcoms.lock().unwrap_or_else(PoisonError::into_inner).push(xcom);
+    }
+
+    fn change_asset(&self, update: AssetUpdate) {
+        let mut assets = self.assets.lock().unwrap_or_else(PoisonError::into_inner);
+        match assets.iter_mut().find(|known| known.uri == update.uri && known.aliases == update.aliases) {
+            Some(known) => known.extra.extend(update.extra),
+            None => assets.push(update),
+        }
     }
 
     fn log(&self, source: LogSource, level: LogLevel, text: &str) {

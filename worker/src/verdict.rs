@@ -1,5 +1,7 @@
 //! Whatever an operator did becomes one report, here and nowhere else.
 
+use serde_json::Value;
+use windrose_core::asset::AssetUpdate;
 use windrose_core::cause::Cause;
 use windrose_core::claim::Claim;
 use windrose_core::outcome::{Outcome, RETURN_VALUE, Report, Routing, XCom};
@@ -19,11 +21,19 @@ pub(crate) enum Ended {
     Panicked(String),
 }
 
+/// What an attempt leaves behind besides its result.
+pub(crate) struct Left {
+    /// Values it has pushed.
+    pub(crate) xcoms: Vec<XCom>,
+    /// Assets it changes if it succeeds.
+    pub(crate) assets: Vec<AssetUpdate>,
+}
+
 /// The report of an attempt, without secrets.
 pub(crate) fn report(
     claim: &Claim,
     ended: Ended,
-    pushed: Vec<XCom>,
+    left: Left,
     masker: &Masker,
     (started_at, ended_at): (Timestamp, Timestamp),
 ) -> Report {
@@ -39,7 +49,7 @@ pub(crate) fn report(
             (failed(Cause::Internal { message }, true), Done::default())
         }
     };
-    let mut xcoms = pushed;
+    let Left { mut xcoms, mut assets } = left;
     if let Some(value) = done.value
         && claim.task().do_xcom_push
     {
@@ -48,12 +58,20 @@ pub(crate) fn report(
     for xcom in &mut xcoms {
         xcom.value = masker.mask_value(std::mem::take(&mut xcom.value));
     }
+    if outcome != Outcome::Success {
+        assets.clear();
+    }
+    for update in &mut assets {
+        if let Value::Object(extra) = masker.mask_value(Value::Object(std::mem::take(&mut update.extra))) {
+            update.extra = extra;
+        }
+    }
     let outcome = match outcome {
         Outcome::Failed { cause, retry } => Outcome::Failed { cause: masker.mask_cause(cause), retry },
         Outcome::Skipped { reason } => Outcome::Skipped { reason: masker.mask(&reason).into_owned() },
         other => other,
     };
-    Report { attempt: claim.attempt, outcome, xcoms, routing: done.routing, started_at, ended_at }
+    Report { attempt: claim.attempt, outcome, xcoms, routing: done.routing, assets, started_at, ended_at }
 }
 
 fn of_error(error: TaskError) -> Outcome {

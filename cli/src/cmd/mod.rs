@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+mod assets;
 mod check;
 mod commands;
 mod completions;
@@ -66,6 +67,7 @@ async fn dispatch(session: Session, command: Command) -> Result<ExitCode> {
         Command::Tasks(command) => tasks::run(&session, command).await,
         Command::Connections(command) => connections::run(&session, command).await,
         Command::Variables(command) => variables::run(&session, command).await,
+        Command::Assets(command) => assets::run(&session, command).await,
         Command::Pools(command) => pools::run(&session, command).await,
         Command::Operators(command) => operators::run(&session, command),
         Command::Db(command) => db::run(&session, command).await,

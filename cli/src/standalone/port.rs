@@ -2,13 +2,15 @@
 
 use async_trait::async_trait;
 use serde_json::Value;
+use windrose_core::asset::AssetEvent;
 use windrose_core::claim::Claim;
 use windrose_core::connection::Connection;
 use windrose_core::ids::{AttemptId, RunKey, TaskInstanceKey};
 use windrose_core::outcome::{RenderedFields, Report};
+use windrose_core::template::AssetEventQuery;
 use windrose_scheduler::{Handle, Stopped, Taken};
-use windrose_store::{Store, StoreError};
-use windrose_worker::port::{Ack, PortError, PreviousSuccess, WorkerPort};
+use windrose_store::{EventsOf, Page, Store, StoreError};
+use windrose_worker::port::{Ack, MOST_ASSET_EVENTS, PortError, PreviousSuccess, WorkerPort};
 
 use crate::clock;
 
@@ -87,6 +89,17 @@ impl WorkerPort for StandalonePort {
         key: &str,
     ) -> Result<Option<Value>, PortError> {
         self.store.xcom(run, task_id, map_index, key).await.map_err(|e| unavailable(&e))
+    }
+
+    async fn asset_events(&self, run: RunKey, query: &AssetEventQuery) -> Result<Vec<AssetEvent>, PortError> {
+        let of = match query {
+            AssetEventQuery::Triggering => EventsOf::Run(run),
+            AssetEventQuery::Asset(uri) => EventsOf::Asset(uri),
+            AssetEventQuery::Alias(alias) => EventsOf::Alias(alias),
+        };
+        let page = Page { offset: 0, limit: MOST_ASSET_EVENTS };
+        let rows = self.store.asset_events(of, page).await.map_err(|e| unavailable(&e))?;
+        Ok(rows.into_iter().rev().map(|row| row.event).collect())
     }
 
     async fn previous_success(&self, run: RunKey) -> Result<Option<PreviousSuccess>, PortError> {

@@ -39,7 +39,8 @@ fn condition(node: &Node<'_>, left: &mut usize, reporter: &mut Reporter<'_>) -> 
                     _ => parts("any", value, left, reporter).map(AssetCondition::Any),
                 },
                 (Some(_), Some((key, _))) => {
-                    let finding = Finding::error(key.span(), "a condition on assets is 'all', 'any' or 'alias', not two");
+                    let finding =
+                        Finding::error(key.span(), "a condition on assets is 'all', 'any' or 'alias', not two");
                     reporter.add(finding.help("nest them: { any = [{ all = […] }, …] }"));
                     None
                 }

@@ -68,8 +68,7 @@ impl<'a> File<'a> {
         if dag.tasks.is_empty() {
             reporter.add(Finding::warning(Span::TOP, "the DAG has no tasks"));
         }
-        if dag.start_date.is_none() && !matches!(dag.schedule, Schedule::None | Schedule::Assets { times: None, .. })
-        {
+        if dag.start_date.is_none() && !matches!(dag.schedule, Schedule::None | Schedule::Assets { times: None, .. }) {
             let finding = Finding::warning(fields.span("schedule"), "the DAG has a schedule but no 'start_date'");
             reporter.add(finding.help("without one the first run depends on when the DAG is first seen"));
         }

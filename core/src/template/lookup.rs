@@ -2,7 +2,9 @@
 
 use serde_json::Value;
 
+use crate::asset::AssetEvent;
 use crate::connection::Connection;
+use crate::ids::AssetUri;
 use crate::run::DataInterval;
 use crate::time::Timestamp;
 
@@ -21,6 +23,17 @@ pub struct XComQuery {
     pub run_id: Option<String>,
     /// Look into earlier runs, too, if this one has none.
     pub include_prior_dates: bool,
+}
+
+/// Which asset events a template asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AssetEventQuery {
+    /// Those that this run stands for.
+    Triggering,
+    /// An asset's.
+    Asset(AssetUri),
+    /// Those that came through an alias.
+    Alias(String),
 }
 
 /// The last successful run before a run.
@@ -61,4 +74,12 @@ pub trait Lookup: Send + Sync {
     /// # Errors
     /// If it cannot be read.
     fn previous_success(&self) -> Result<Option<PreviousSuccess>, String>;
+
+    /// Asset events, oldest first.
+    ///
+    /// # Errors
+    /// If they cannot be read.
+    fn asset_events(&self, _query: &AssetEventQuery) -> Result<Vec<AssetEvent>, String> {
+        Ok(Vec::new())
+    }
 }

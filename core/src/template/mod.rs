@@ -5,6 +5,7 @@
 //! too much text runs out of steps and fails.
 
 mod accessors;
+mod asset_events;
 mod context;
 mod environment;
 mod error;
@@ -29,7 +30,7 @@ use serde_json::Value;
 
 pub use context::{TemplateContext, context_json, merged_params};
 pub use error::TemplateError;
-pub use lookup::{Lookup, PreviousSuccess, XComQuery};
+pub use lookup::{AssetEventQuery, Lookup, PreviousSuccess, XComQuery};
 pub use syntax::check_syntax;
 
 use names::Names;
@@ -73,6 +74,16 @@ impl Renderer {
     #[must_use]
     pub fn new(ctx: &Arc<TemplateContext>, lookup: &Arc<dyn Lookup>) -> Self {
         Self { names: Names::new(ctx, lookup) }
+    }
+
+    /// `triggering_asset_events` and `inlet_events` as JSON, for processes.
+    ///
+    /// # Errors
+    /// If they cannot be read.
+    pub fn asset_events(&self) -> Result<(Value, Value), TemplateError> {
+        let events = asset_events::for_processes(&self.names.ctx, &self.names.lookup);
+        let error = |message| TemplateError { field: "inlets".to_owned(), line: None, column: None, message };
+        events.map_err(error)
     }
 
     /// See [`render`].

@@ -7,6 +7,7 @@ use minijinja::value::{Enumerator, Object, Value};
 use minijinja::{Error, ErrorKind};
 
 use super::accessors::{Connections, Variables};
+use super::asset_events::{self, InletEvents};
 use super::context::{DateTexts, TemplateContext, task_instance_key};
 use super::file_vars::FileVars;
 use super::lookup::{Lookup, PreviousSuccess};
@@ -16,7 +17,7 @@ use super::{macros, run_objects};
 use crate::time::Timestamp;
 
 /// Every name, for suggestions.
-const NAMES: [&str; 25] = [
+const NAMES: [&str; 27] = [
     "conn",
     "dag",
     "dag_run",
@@ -24,6 +25,7 @@ const NAMES: [&str; 25] = [
     "data_interval_start",
     "ds",
     "ds_nodash",
+    "inlet_events",
     "logical_date",
     "macros",
     "mapped",
@@ -37,6 +39,7 @@ const NAMES: [&str; 25] = [
     "task_instance",
     "task_instance_key_str",
     "ti",
+    "triggering_asset_events",
     "ts",
     "ts_nodash",
     "ts_nodash_with_tz",
@@ -44,8 +47,8 @@ const NAMES: [&str; 25] = [
     "vars",
 ];
 
-/// Names that Airflow 3 has no more, and what to write instead.
-const REMOVED: [(&str, &str); 14] = [
+/// Names that Airflow 3 has no more or that mean nothing here, and what to write instead.
+const REMOVED: [(&str, &str); 15] = [
     ("execution_date", "logical_date"),
     ("next_execution_date", "data_interval_end"),
     ("prev_execution_date", "prev_data_interval_start_success"),
@@ -60,6 +63,7 @@ const REMOVED: [(&str, &str); 14] = [
     ("yesterday_ds_nodash", "logical_date.subtract(days=1) | ds_nodash"),
     ("conf", "dag_run.conf"),
     ("test_mode", "params"),
+    ("outlet_events", "'extra' of the outlet in the DAG file, or a Python task"),
 ];
 
 /// What to say beside "is undefined".
@@ -164,6 +168,8 @@ impl Object for Names {
             "params" => self.params.clone(),
             "vars" => self.vars.clone(),
             "macros" => macros::value(ctx.now),
+            "triggering_asset_events" => asset_events::triggering(&self.lookup).unwrap_or_else(Value::from),
+            "inlet_events" => InletEvents::value(ctx, &self.lookup),
             "mapped" if ctx.map_index >= 0 => from_json(&ctx.mapped.clone().into()),
             "var" => Record::value(
                 "var",

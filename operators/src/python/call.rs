@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
+use windrose_core::asset::{AssetUpdate, Outlet, normalise};
 use windrose_core::cause::Cause;
 use windrose_core::outcome::XCom;
 
@@ -44,6 +45,17 @@ struct RunnerResult {
     error: Option<Raised>,
     #[serde(default)]
     xcoms: Vec<(String, Value)>,
+    #[serde(default)]
+    assets: Vec<ChangedAsset>,
+}
+
+/// What the code says of an outlet.
+#[derive(Debug, Deserialize)]
+struct ChangedAsset {
+    uri: String,
+    alias: Option<String>,
+    #[serde(default)]
+    extra: Map<String, Value>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -130,13 +142,35 @@ fn returned(ctx: &TaskContext, result: RunnerResult) -> Result<Value, TaskError>
         ctx.services.xcom_push(XCom { key, value });
     }
     match result.error {
-        None => Ok(result.value),
+        None => {
+            result.assets.into_iter().try_for_each(|changed| change(ctx, changed))?;
+            Ok(result.value)
+        }
         Some(raised) if raised.kind == "skip" => Err(TaskError::Skip { reason: raised.message }),
         Some(Raised { kind, exception, message, location }) => {
             let cause = Cause::Python { exception, message, location };
             Err(TaskError::Failed { cause, retry: kind != "fail" })
         }
     }
+}
+
+/// Only what the DAG file names as the task's outlets can change: who reads the file must see it.
+fn change(ctx: &TaskContext, changed: ChangedAsset) -> Result<(), TaskError> {
+    let uri = normalise(&changed.uri).map_err(|why| TaskError::failed(format!("outlet_events: {why}.")))?;
+    let outlets = &ctx.info.outlets;
+    let is_outlet = outlets.iter().any(|outlet| match (outlet, &changed.alias) {
+        (Outlet::Asset { uri: own, .. }, None) => *own == uri,
+        (Outlet::Alias { alias: own, .. }, Some(alias)) => own == alias,
+        _ => false,
+    });
+    if !is_outlet {
+        let name = changed.alias.as_deref().unwrap_or(&changed.uri);
+        return Err(TaskError::failed(format!(
+            "outlet_events names '{name}', which is not among the task's outlets; add it to 'outlets' in the DAG file."
+        )));
+    }
+    ctx.services.change_asset(AssetUpdate { uri, aliases: changed.alias.into_iter().collect(), extra: changed.extra });
+    Ok(())
 }
 
 async fn write(path: &Path, text: &str) -> std::io::Result<()> {

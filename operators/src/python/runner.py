@@ -59,6 +59,7 @@ def context_of(task, windrose):
             context[name] = Facts(with_dates(context[name]))
     context["ti"] = context["task_instance"] = windrose.TaskInstance(context.get("ti") or {})
     context["templates_dict"] = task.get("templates_dict")
+    context["outlet_events"] = windrose.outlet_events
     return context
 
 
@@ -169,6 +170,7 @@ def main():
             "message": str(error),
             "location": place(error, task["folder"]),
         }
+    result["assets"] = json.loads(json.dumps(windrose.outlet_events._changed(), default=as_json))
     result["xcoms"] = json.loads(json.dumps(windrose._pushed, default=as_json))
     with open(os.path.join(FOLDER, "result.json"), "w", encoding="utf-8") as file:
         json.dump(result, file)

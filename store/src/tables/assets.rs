@@ -117,7 +117,8 @@ pub(crate) async fn consume(tx: &mut Tx, runs: &[AssetRunRow]) -> Result<(), Sto
 
 async fn note_events(tx: &mut Tx, run: &AssetRunRow) -> Result<(), StoreError> {
     let EventWindow { uris, aliases, after, until } = &run.window;
-    let places = |from: usize, count: usize| (from..from + count).map(|n| format!("${n}")).collect::<Vec<_>>().join(",");
+    let places =
+        |from: usize, count: usize| (from..from + count).map(|n| format!("${n}")).collect::<Vec<_>>().join(",");
     let mut either = Vec::new();
     if !uris.is_empty() {
         either.push(format!("uri IN ({})", places(4, uris.len())));

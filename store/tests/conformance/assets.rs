@@ -76,11 +76,8 @@ async fn events_come_back_as_they_were_written_by_asset_alias_and_run(f: Fixture
         map_index: 3,
     });
     let by_hand = event("a", 3, &[]);
-    let batch = Batch {
-        new_runs: vec![producer],
-        asset_events: vec![from_task.clone(), by_hand.clone()],
-        ..Batch::default()
-    };
+    let batch =
+        Batch { new_runs: vec![producer], asset_events: vec![from_task.clone(), by_hand.clone()], ..Batch::default() };
     f.store.commit(&batch).await.unwrap();
     from_task.event.source_logical_date = facts.logical_date;
     from_task.event.source_data_interval = facts.data_interval;
@@ -107,8 +104,9 @@ async fn events_come_back_as_they_were_written_by_asset_alias_and_run(f: Fixture
 }
 
 async fn a_run_stands_for_the_events_that_its_window_takes(f: Fixture) {
-    let rows: Vec<_> =
-        (1..=12).map(|hour| event(["a", "b", "c"][hour as usize % 3], hour, [&[][..], &["x"]][hour as usize % 2])).collect();
+    let rows: Vec<_> = (1..=12)
+        .map(|hour| event(["a", "b", "c"][hour as usize % 3], hour, [&[][..], &["x"]][hour as usize % 2]))
+        .collect();
     f.store.commit(&Batch { asset_events: rows.clone(), ..Batch::default() }).await.unwrap();
     let windows = [
         window(&["a"], &[], None, 12),
@@ -140,7 +138,10 @@ async fn a_queued_asset_is_taken_once(f: Fixture) {
     assert!(f.store.asset_schedule(&dag("consumer")).await.unwrap().queue.is_empty());
     let again = f.store.commit(&take(2)).await;
     assert!(matches!(again, Err(StoreError::Stale { .. })), "{again:?}");
-    assert!(f.store.run(RunKey(take(2).new_runs[0].facts.key.0)).await.unwrap().is_none(), "the whole batch is refused");
+    assert!(
+        f.store.run(RunKey(take(2).new_runs[0].facts.key.0)).await.unwrap().is_none(),
+        "the whole batch is refused"
+    );
 }
 
 async fn an_asset_is_queued_once_for_a_dag(f: Fixture) {

@@ -71,6 +71,41 @@ def connection(conn_id):
     return Connection(_ask({"call": "connection", "conn_id": conn_id}))
 
 
+class OutletEvent:
+    """What the event of one outlet carries; of an alias, which assets came through it."""
+
+    def __init__(self, name):
+        self._name = name
+        self.extra = {}
+        self._added = []
+
+    def add(self, asset, extra=None):
+        """The asset came through this alias: a URI, or something with a `uri`."""
+        self._added.append({"uri": getattr(asset, "uri", asset), "alias": self._name, "extra": dict(extra or {})})
+
+
+class OutletEvents:
+    """`outlet_events` in a task's context, by URI or alias: `outlet_events["s3://b/k"].extra = {"rows": 3}`."""
+
+    def __init__(self):
+        self._events = {}
+
+    def __getitem__(self, key):
+        name = getattr(key, "uri", None) or getattr(key, "name", None) or key
+        return self._events.setdefault(name, OutletEvent(name))
+
+    def _changed(self):
+        changed = []
+        for name, event in self._events.items():
+            changed += event._added
+            if event.extra:
+                changed.append({"uri": name, "extra": event.extra})
+        return changed
+
+
+outlet_events = OutletEvents()
+
+
 class TaskInstance:
     """`ti` in a task's context."""
 
