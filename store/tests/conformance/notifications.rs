@@ -101,6 +101,7 @@ async fn a_dag_is_paused_and_remembers_a_run_that_was_passed_over(f: Fixture) {
         schedule: None,
         git_commit: None,
         author: None,
+        assets: Vec::new(),
     };
     f.store.put_dag(&loaded, false, at(0)).await.unwrap();
     assert_eq!(f.store.dag(&dag("etl")).await.unwrap().unwrap().passed_over, None);
