@@ -61,6 +61,12 @@ impl UpstreamCounts {
         }
     }
 
+    /// So many of them are gone, in whatever state they were counted as unfinished.
+    pub const fn forget(&mut self, count: u32, is_setup: bool) {
+        self.total -= count;
+        self.setups -= if is_setup { count } else { 0 };
+    }
+
     /// One of them has ended so.
     pub fn add(&mut self, end: FinalState, is_setup: bool) {
         for count in self.columns(end, is_setup).into_iter().flatten() {

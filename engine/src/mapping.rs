@@ -151,7 +151,10 @@ impl RunMachine {
         for (index, &i) in (0_u32..).zip(&have) {
             let is_removed = self.tasks[i as usize].state == TaskState::Final(FinalState::Removed);
             // A person may mark and clear anything, and so may this.
-            if index >= length && !is_removed {
+            if index == 0 && length == 0 && self.can_be_judged(i) {
+                // As when it is expanded: what is mapped over nothing is skipped.
+                let _ = self.change(now, i, TaskEvent::Decided(FinalState::Skipped), because());
+            } else if index >= length.max(1) && !is_removed {
                 let _ = self.change(now, i, TaskEvent::Marked(FinalState::Removed), because());
             } else if index < length && is_removed {
                 let _ = self.change(now, i, TaskEvent::Cleared, because());
@@ -224,10 +227,14 @@ impl RunMachine {
         let mut counts = UpstreamCounts::default();
         for &other in others {
             if let Some(partner) = self.partner_above(i, other) {
-                let is_setup = self.plan.task(other).setup;
-                counts.expect(1, is_setup);
-                if let TaskState::Final(end) = self.tasks[partner as usize].state {
-                    counts.add(end, is_setup);
+                let (is_setup, row) = (self.plan.task(other).setup, &self.tasks[partner as usize]);
+                match row.state {
+                    TaskState::Final(FinalState::Removed) if row.map_index >= 0 => {}
+                    TaskState::Final(end) => {
+                        counts.expect(1, is_setup);
+                        counts.add(end, is_setup);
+                    }
+                    _ => counts.expect(1, is_setup),
                 }
             }
         }

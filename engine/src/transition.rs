@@ -61,11 +61,17 @@ impl RunMachine {
                 self.timers.set(Timer::TaskDue(p), at);
             }
         }
-        if let TaskState::Final(end) = from {
-            self.count_below(p, |counts, is_setup| counts.remove(end, is_setup));
+        // A mapped instance that is removed is one less to wait for.
+        let gone = self.tasks[p as usize].map_index >= 0;
+        match from {
+            TaskState::Final(FinalState::Removed) if gone => self.count_below(p, |c, is_setup| c.expect(1, is_setup)),
+            TaskState::Final(end) => self.count_below(p, |counts, is_setup| counts.remove(end, is_setup)),
+            _ => {}
         }
-        if let TaskState::Final(end) = to {
-            self.count_below(p, |counts, is_setup| counts.add(end, is_setup));
+        match to {
+            TaskState::Final(FinalState::Removed) if gone => self.count_below(p, |c, is_setup| c.forget(1, is_setup)),
+            TaskState::Final(end) => self.count_below(p, |counts, is_setup| counts.add(end, is_setup)),
+            _ => {}
         }
     }
 
