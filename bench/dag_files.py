@@ -22,6 +22,16 @@ def fan(width: int, task, in_parallel: int) -> str:
     return f"max_active_tasks = {in_parallel}\n" + task("first", []) + middle + task("last", names)
 
 
+def mapped(count: int, in_parallel: int) -> str:
+    """A task that returns a list, and one that is mapped over it."""
+    returns = f"python3 -c 'import json; print(json.dumps([\"{COMMAND}\"] * {count}))'"
+    return (
+        f"max_active_tasks = {in_parallel}\n"
+        f"[tasks.source]\noperator = \"bash\"\noutput_processor = \"json\"\nbash_command = '''{returns}'''\n"
+        '[tasks.mapped]\noperator = "bash"\nexpand = { bash_command = { xcom = "source" } }\n'
+    )
+
+
 def layers(count: int, width: int, task) -> str:
     """Layers in which every task follows two tasks of the layer before."""
     text = "max_active_tasks = 1000\n"

@@ -100,6 +100,17 @@ def fan_bash(settings: Settings):
     return of_runs(settings, row, dag_files.fan(500, dag_files.bash_task, 32), lambda: raw.spawns(502, 32))
 
 
+def mapped_bash(settings: Settings):
+    """What an instance costs must not depend on how many there are."""
+    row = Row("bash mapped over 10,000 elements, each", "ms", raw_name="over 500 elements, each")
+    for _ in range(settings.repetitions):
+        for count, figures in [(500, row.raw_figures), (10_000, row.figures)]:
+            with settings.windrose({"mapped": dag_files.mapped(count, 32)}) as windrose:
+                windrose.start()
+                figures.append(1000 * seconds_of(windrose.trigger("mapped")) / count)
+    return [row]
+
+
 def layers_empty(settings: Settings):
     row = Row("1,000 empty tasks in 10 layers", "s", "≤ 0.5 s", raw_name="1,000 rows, 1 commit")
     dag = dag_files.layers(10, 100, dag_files.empty_task)
@@ -196,6 +207,7 @@ MEASURES = {
     "chain_bash": chain_bash,
     "chain_empty": chain_empty,
     "fan_bash": fan_bash,
+    "mapped_bash": mapped_bash,
     "layers_empty": layers_empty,
     "many_runs": many_runs,
     "first_task": first_task,
