@@ -97,8 +97,8 @@ fn a_task_is_mapped_over_what_another_returned_and_reduced() {
     assert_eq!(instances(&workspace, "reduce"), want);
     let names = workspace.json(&["tasks", "list", "reduce", "r"]);
     assert_eq!(names[2]["rendered_map_index"], "bb");
-    assert!(workspace.ok(&["tasks", "logs", "reduce", "say", "r"]).contains("6"));
-    let log = workspace.ok(&["tasks", "logs", "reduce", "product", "r", "--map-index", "1"]);
+    assert!(workspace.ok(&["tasks", "logs", "reduce", "say", "--run-id", "r"]).contains("6"));
+    let log = workspace.ok(&["tasks", "logs", "reduce", "product", "--run-id", "r", "--map-index", "1"]);
     assert!(log.contains("a 20"), "{log}");
     standalone.kill();
 }
@@ -123,7 +123,7 @@ fn a_mapped_group_goes_on_index_by_index_over_a_kill() {
         ("end", -1, "success"),
     ]);
     assert_eq!(instances(&workspace, "group"), want);
-    let log = workspace.ok(&["tasks", "logs", "group", "end", "r"]);
+    let log = workspace.ok(&["tasks", "logs", "group", "end", "--run-id", "r"]);
     assert!(log.contains("a0!,ccc2!"), "{log}");
     standalone.kill();
 }
