@@ -9,6 +9,19 @@ use windrose_core::trigger_rule::TriggerRule;
 use crate::readiness::Judgement;
 use crate::run_machine::RunMachine;
 
+/// A task instance that another one waits for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Above {
+    /// Its task.
+    pub task: TaskId,
+    /// −1 if it is not mapped, or not expanded yet.
+    pub map_index: i32,
+    /// Where it is.
+    pub state: TaskStateName,
+    /// When its attempt began, or was dispatched if no worker has begun; none if no attempt holds it.
+    pub since: Option<Timestamp>,
+}
+
 /// One reason why a task instance is not running, which names what will wake it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reason {
@@ -28,16 +41,19 @@ pub enum Reason {
     Upstream {
         /// Its rule.
         rule: TriggerRule,
-        /// Which, with their states.
-        tasks: Vec<(TaskId, TaskStateName)>,
+        /// Which.
+        tasks: Vec<Above>,
     },
     /// These setups, in whose scope it stands, are not done.
     Setups {
-        /// Which, with their states.
-        tasks: Vec<(TaskId, TaskStateName)>,
+        /// Which.
+        tasks: Vec<Above>,
     },
     /// `depends_on_past` or `wait_for_downstream`: the run before is not ready.
-    PreviousRun,
+    PreviousRun {
+        /// Which of its tasks have not ended well; empty as long as nothing is known of that run.
+        tasks: Vec<TaskId>,
+    },
     /// Its next try is due then.
     Retry {
         /// When.
@@ -107,7 +123,7 @@ impl RunMachine {
         }
         match self.judge(i) {
             Judgement::Run | Judgement::End(_) => {}
-            Judgement::WaitForPast => reasons.push(Reason::PreviousRun),
+            Judgement::WaitForPast => reasons.push(self.previous_run(p)),
             Judgement::Wait => {
                 let sources = self.plan.sources.get(&p).filter(|_| self.is_unexpanded(p));
                 let mut above: Vec<u32> =
@@ -126,13 +142,18 @@ impl RunMachine {
                     reasons.push(Reason::Setups { tasks: setups });
                 }
                 if !self.past.allows(&self.plan, p) {
-                    reasons.push(Reason::PreviousRun);
+                    reasons.push(self.previous_run(p));
                 }
             }
         }
     }
 
-    fn unfinished(&self, i: u32, above: &[u32]) -> Vec<(TaskId, TaskStateName)> {
+    fn previous_run(&self, p: u32) -> Reason {
+        let tasks = self.past.blockers(&self.plan, p).into_iter().map(|p| self.plan.task(p).id.clone());
+        Reason::PreviousRun { tasks: tasks.collect() }
+    }
+
+    fn unfinished(&self, i: u32, above: &[u32]) -> Vec<Above> {
         let p = self.position_of(i);
         let instances = above.iter().flat_map(|&above| {
             if self.plan.mapped_together(p, above) {
@@ -144,7 +165,12 @@ impl RunMachine {
         instances
             .map(|p| &self.tasks[p as usize])
             .filter(|row| !row.state.is_final())
-            .map(|row| (row.task.clone(), row.state.name()))
+            .map(|row| Above {
+                task: row.task.clone(),
+                map_index: row.map_index,
+                state: row.state.name(),
+                since: row.state.attempt().and(row.columns.started_at.or(row.columns.queued_at)),
+            })
             .collect()
     }
 }

@@ -109,6 +109,13 @@ impl Past {
         }
     }
 
+    /// The tasks of the run before that keep this one waiting, as far as anything is known of them.
+    pub(crate) fn blockers(&self, plan: &Plan, p: u32) -> Vec<u32> {
+        let Self::Known(known) = self else { return Vec::new() };
+        let below = plan.downstream.of(p).iter().filter(|_| plan.task(p).wait_for_downstream);
+        std::iter::once(&p).chain(below).copied().filter(|&p| !known[p as usize].is_good()).collect()
+    }
+
     /// Whether this task may run as far as the run before is concerned: all its instances there count, whatever the map
     /// index (Airflow's `PrevDagrunDep._count_unsuccessful_tis`).
     pub(crate) fn allows(&self, plan: &Plan, p: u32) -> bool {

@@ -42,9 +42,8 @@ impl RunMachine {
         if from.is_final() || to.is_final() {
             self.wake_downstream(p);
         }
-        if to == TaskState::None {
-            self.mark_dirty(p);
-        }
+        // Also what waits for its next try: what is upstream of it may have changed while it ran.
+        self.mark_dirty(p);
         Ok(())
     }
 

@@ -18,7 +18,7 @@ use windrose_core::run_state::RunState;
 use windrose_core::task_state::{FinalState, TaskState, TaskStateName};
 use windrose_core::time::Timestamp;
 use windrose_core::trigger_rule::TriggerRule;
-use windrose_engine::explain::Reason;
+use windrose_engine::explain::{Above, Reason};
 use windrose_engine::{
     Effect, Event, MarkedState, PastNews, Plan, PreviousRun, Refused, RunMachine, Selection, TaskSnapshot,
 };
@@ -359,8 +359,9 @@ fn a_run_that_takes_longer_than_it_may_fails_and_its_workers_stop() {
 fn a_task_that_depends_on_the_past_waits_until_it_is_known_and_good() {
     let mut run = Harness::new(line(&["a"], |task| task.depends_on_past = true));
     run.send(Event::Start);
-    assert_eq!(run.machine.explain("a", -1), [Reason::PreviousRun]);
+    assert_eq!(run.machine.explain("a", -1), [Reason::PreviousRun { tasks: vec![] }]);
     run.send(Event::PreviousRun(PreviousRun::Tasks(vec![("a".into(), -1, TaskStateName::Running)])));
+    assert_eq!(run.machine.explain("a", -1), [Reason::PreviousRun { tasks: vec!["a".into()] }]);
     assert_eq!((run.name("a"), run.machine.state()), ("none", RunState::Running));
     run.send(Event::PreviousTask {
         task: "a".into(),
@@ -409,10 +410,28 @@ fn every_reason_why_a_task_waits_is_named() {
     let mut run = Harness::new(line(&["a", "b"], |task| task.depends_on_past = task.id.as_str() == "b"));
     assert_eq!(run.machine.explain("b", -1), [Reason::RunQueued]);
     run.send(Event::Start);
-    let upstream =
-        Reason::Upstream { rule: TriggerRule::AllSuccess, tasks: vec![("a".into(), TaskStateName::Scheduled)] };
+    let above = |state, since| {
+        let tasks = vec![Above { task: "a".into(), map_index: -1, state, since }];
+        Reason::Upstream { rule: TriggerRule::AllSuccess, tasks }
+    };
+    let upstream = above(TaskStateName::Scheduled, None);
     assert_eq!(run.machine.explain("a", -1), [Reason::Admission]);
-    assert_eq!(run.machine.explain("b", -1), [upstream, Reason::PreviousRun]);
+    assert_eq!(run.machine.explain("b", -1), [upstream, Reason::PreviousRun { tasks: vec![] }]);
     run.admit();
     assert_eq!(run.machine.explain("a", -1), [Reason::Queued { attempt: run.attempt("a") }]);
+    run.send(Event::PreviousRun(PreviousRun::None));
+    run.pass_time(Duration::from_secs(5));
+    run.start("a");
+    assert_eq!(run.machine.explain("b", -1), [above(TaskStateName::Running, Some(run.now))]);
+}
+
+#[test]
+fn a_task_whose_fate_is_sealed_while_it_runs_ends_with_the_try_and_not_after_the_delay() {
+    let mut run = Harness::started(line(&["a", "b"], |task| task.retries = 1));
+    run.run("a", Outcome::Success);
+    run.admit();
+    run.start("b");
+    run.send(Event::MarkTask { key: run.key("a"), state: MarkedState::Skipped, by: "ann".to_owned() });
+    run.report("b", failed(true), None);
+    assert_eq!((run.name("b"), run.machine.state()), ("skipped", RunState::Success));
 }

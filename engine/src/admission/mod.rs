@@ -9,6 +9,7 @@
 
 mod hold;
 mod lane;
+mod line;
 mod pool;
 mod run_starts;
 
@@ -19,7 +20,8 @@ use windrose_core::time::Timestamp;
 
 use crate::effect::{Candidate, Effect};
 
-pub use run_starts::{QueuedRun, runs_to_start};
+pub use line::Line;
+pub use run_starts::{QueuedRun, StartObstacle, runs_to_start, start_obstacle};
 
 use hold::Hold;
 use lane::{Lane, LaneId, Rank};
@@ -295,14 +297,7 @@ impl Admission {
     /// Everything that keeps a waiting task instance out; empty if it does not wait here.
     #[must_use]
     pub fn obstacles(&self, key: &TaskInstanceKey) -> Vec<Obstacle> {
-        let candidate = match self.waiting.get(key) {
-            Some(Place::Lane(id, rank)) => self.lanes.get(id).and_then(|lane| lane.candidates.get(rank)),
-            Some(Place::Parked(dag, task)) => {
-                self.parked.get(&(dag.clone(), task.clone())).and_then(|all| all.iter().find(|c| &c.key == key))
-            }
-            None => None,
-        };
-        let Some(candidate) = candidate else { return Vec::new() };
+        let Some(candidate) = self.candidate(key) else { return Vec::new() };
         let task = candidate.task();
         let mut found = Vec::new();
         match self.pools.get(&task.pool) {

@@ -37,3 +37,39 @@ pub fn runs_to_start(now: Timestamp, queued: &[QueuedRun], running: &HashMap<Dag
     }
     starts
 }
+
+/// Why a queued run does not start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StartObstacle {
+    /// It is not to start before this instant.
+    NotDue {
+        /// When.
+        at: Timestamp,
+    },
+    /// As many runs of its DAG are running, or go before it, as `max_active_runs` allows.
+    RunsFull {
+        /// The limit.
+        max_active_runs: u32,
+        /// How many other runs of its DAG are queued, due, and go before it.
+        before: usize,
+    },
+}
+
+/// What keeps this run from starting: none if it starts now.
+#[must_use]
+pub fn start_obstacle(
+    now: Timestamp,
+    run: &QueuedRun,
+    queued: &[QueuedRun],
+    running: &HashMap<DagId, u32>,
+) -> Option<StartObstacle> {
+    if run.run_after > now {
+        return Some(StartObstacle::NotDue { at: run.run_after });
+    }
+    if runs_to_start(now, queued, running).contains(&run.run) {
+        return None;
+    }
+    let rank = |run: &QueuedRun| (run.run_type == RunType::Backfill, run.run_after, run.run);
+    let before = queued.iter().filter(|other| other.dag_id == run.dag_id && rank(other) < rank(run)).count();
+    Some(StartObstacle::RunsFull { max_active_runs: run.max_active_runs, before })
+}

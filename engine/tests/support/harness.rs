@@ -266,7 +266,8 @@ impl Harness {
             Reason::Upstream { tasks, .. } | Reason::Setups { tasks } => !tasks.is_empty(),
             Reason::Retry { at } | Reason::Reschedule { at } => timer.is_some_and(|t| t <= *at),
             Reason::Admission => self.admission.is_waiting(&self.key(&name_of(&row.task, row.map_index))),
-            Reason::Queued { .. } | Reason::Running { .. } | Reason::Deferred { .. } | Reason::PreviousRun => true,
+            Reason::Queued { .. } | Reason::Running { .. } | Reason::Deferred { .. } => true,
+            Reason::PreviousRun { .. } => true,
             Reason::RunQueued | Reason::RunEnded { .. } | Reason::Final { .. } | Reason::ToBeJudged => false,
         })
     }
