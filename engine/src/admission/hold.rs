@@ -1,7 +1,5 @@
 //! What admitted task instances hold, and against which limits that counts.
 
-use windrose_core::ids::{DagId, TaskId};
-
 use super::Admission;
 use crate::effect::Candidate;
 
@@ -17,20 +15,6 @@ impl Hold {
         let counted = !self.deferred || include_deferred;
         if counted { i64::from(self.candidate.task().pool_slots.max(1)) } else { 0 }
     }
-}
-
-/// How many instances of this task may be active; a run has one instance of a task, so a limit per run is met unless it
-/// is zero.
-pub(super) fn task_limit(candidate: &Candidate) -> Option<u32> {
-    let task = candidate.task();
-    match task.max_active_tis_per_dagrun {
-        Some(0) => Some(0),
-        _ => task.max_active_tis_per_dag,
-    }
-}
-
-fn task_key(candidate: &Candidate) -> (DagId, TaskId) {
-    (candidate.dag.dag_id.clone(), candidate.key.task.clone())
 }
 
 impl Admission {
@@ -50,20 +34,6 @@ impl Admission {
         step(&mut self.runs.entry(run).or_default().active);
         self.refresh_run(run);
         self.forget_run_if_idle(run);
-        if task_limit(&hold.candidate).is_some() {
-            let key = task_key(&hold.candidate);
-            step(self.tasks.entry(key.clone()).or_default());
-            if !add {
-                for candidate in self.parked.remove(&key).unwrap_or_default() {
-                    self.enqueue(candidate, false);
-                }
-            }
-        }
-    }
-
-    pub(super) fn task_limit_reached(&self, candidate: &Candidate) -> Option<(DagId, TaskId)> {
-        let limit = task_limit(candidate)?;
-        let key = task_key(candidate);
-        (self.tasks.get(&key).copied().unwrap_or(0) >= limit).then_some(key)
+        self.count_task(&hold.candidate, add);
     }
 }

@@ -68,9 +68,7 @@ impl Admission {
     pub(super) fn candidate(&self, key: &TaskInstanceKey) -> Option<&Candidate> {
         match self.waiting.get(key)? {
             Place::Lane(id, rank) => self.lanes.get(id)?.candidates.get(rank),
-            Place::Parked(dag, task) => {
-                self.parked.get(&(dag.clone(), task.clone()))?.iter().find(|candidate| &candidate.key == key)
-            }
+            Place::Parked(task, run, rank) => self.parked.get(task)?.get(run)?.get(rank),
         }
     }
 }

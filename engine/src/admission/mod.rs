@@ -12,10 +12,11 @@ mod lane;
 mod line;
 mod pool;
 mod run_starts;
+mod task_limit;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use windrose_core::ids::{DagId, RunKey, TaskId, TaskInstanceKey};
+use windrose_core::ids::{DagId, RunKey, TaskInstanceKey};
 use windrose_core::time::Timestamp;
 
 use crate::effect::{Candidate, Effect};
@@ -26,6 +27,7 @@ pub use run_starts::{QueuedRun, StartObstacle, runs_to_start, start_obstacle};
 use hold::Hold;
 use lane::{Lane, LaneId, Rank};
 use pool::Pool;
+use task_limit::{Parked, TaskKey};
 
 /// A task instance that got its slots.
 #[derive(Debug, Clone, PartialEq)]
@@ -88,10 +90,10 @@ pub struct Admission {
     pools: HashMap<String, Pool>,
     lanes: HashMap<LaneId, Lane>,
     runs: HashMap<RunKey, RunUse>,
-    /// Active instances of tasks that have a limit.
-    tasks: HashMap<(DagId, TaskId), u32>,
-    /// Candidates that a task's own limit keeps out; they come back when an instance of it ends.
-    parked: HashMap<(DagId, TaskId), Vec<Candidate>>,
+    /// Active instances of tasks that have a limit, by run.
+    tasks: HashMap<TaskKey, HashMap<RunKey, u32>>,
+    /// Candidates that a task's own limit keeps out.
+    parked: HashMap<TaskKey, Parked>,
     waiting: HashMap<TaskInstanceKey, Place>,
     held: HashMap<TaskInstanceKey, Hold>,
     paused: HashSet<DagId>,
@@ -103,7 +105,7 @@ pub struct Admission {
 enum Place {
     Lane(LaneId, Rank),
     /// At its task's own limit.
-    Parked(DagId, TaskId),
+    Parked(TaskKey, RunKey, Rank),
 }
 
 #[derive(Debug, Default)]
@@ -197,12 +199,12 @@ impl Admission {
     /// A task instance is not ready any more.
     pub fn withdraw(&mut self, key: &TaskInstanceKey) {
         match self.waiting.remove(key) {
-            Some(Place::Lane(lane, rank)) => drop(self.take(&lane, &rank)),
-            Some(Place::Parked(dag, task)) => {
-                if let Some(parked) = self.parked.get_mut(&(dag, task)) {
-                    parked.retain(|c| &c.key != key);
+            Some(Place::Lane(lane, rank)) => {
+                if let Some((candidate, _)) = self.take(&lane, &rank) {
+                    self.left_lane(&candidate);
                 }
             }
+            Some(Place::Parked(task, run, rank)) => self.take_parked(&task, run, &rank),
             None => {}
         }
     }
@@ -253,9 +255,8 @@ impl Admission {
             self.work += 1;
             let Some((candidate, resumed)) = self.take(&id, &rank) else { break };
             self.waiting.remove(&candidate.key);
-            if !resumed && let Some(limited) = self.task_limit_reached(&candidate) {
-                self.waiting.insert(candidate.key.clone(), Place::Parked(limited.0.clone(), limited.1.clone()));
-                self.parked.entry(limited).or_default().push(candidate);
+            if !resumed && self.limit_reached(&candidate).is_some() {
+                self.park(candidate, rank);
                 continue;
             }
             if let Some(hold) = self.held.remove(&candidate.key) {
@@ -309,8 +310,8 @@ impl Admission {
         if self.active_in_run(key.run) >= candidate.dag.max_active_tasks {
             found.push(Obstacle::RunFull { max_active_tasks: candidate.dag.max_active_tasks });
         }
-        if self.task_limit_reached(candidate).is_some() {
-            found.push(Obstacle::TaskFull { limit: hold::task_limit(candidate).unwrap_or_default() });
+        if let Some(limit) = self.limit_reached(candidate) {
+            found.push(Obstacle::TaskFull { limit });
         }
         if self.paused.contains(&candidate.dag.dag_id) {
             found.push(Obstacle::DagPaused);
