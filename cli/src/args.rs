@@ -42,6 +42,8 @@ pub(crate) enum Command {
     /// Task instances: list, logs, test.
     #[command(subcommand)]
     Tasks(TasksCommand),
+    /// Why a DAG, a run or a task does not run now, and what will wake it.
+    Explain(ExplainArgs),
     /// Connections of the metadata database.
     #[command(subcommand)]
     Connections(ConnectionsCommand),
@@ -186,6 +188,17 @@ pub(crate) struct RunArg {
     pub dag_id: String,
     /// The run's id [default: the newest run].
     pub run_id: Option<String>,
+}
+
+/// What `windrose explain` is asked about.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ExplainArgs {
+    /// The DAG's id.
+    pub dag_id: String,
+    /// The run's id [default: the DAG, and all its runs that have not ended].
+    pub run_id: Option<String>,
+    /// The task's id, with an index like load[3] for one of its mapped instances [default: all that have not ended].
+    pub task_id: Option<String>,
 }
 
 /// `windrose runs …`

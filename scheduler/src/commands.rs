@@ -18,6 +18,7 @@ use windrose_store::{CommandDone, CommandRow, EventRow, StoreError};
 use crate::assets::Emission;
 use crate::dag_set::Unusable;
 use crate::drive::Driver;
+use crate::explain::Subject;
 use crate::restore::snapshots;
 use crate::runs::Live;
 
@@ -67,6 +68,8 @@ pub enum Command {
         #[serde(default)]
         extra: Map<String, Value>,
     },
+    /// Say why something does not run. It changes nothing.
+    Explain(Subject),
 }
 
 impl Command {
@@ -78,13 +81,14 @@ impl Command {
             Self::Cancel { .. } => "cancel",
             Self::Clear { .. } => "clear",
             Self::EmitAsset { .. } => "emit_asset",
+            Self::Explain(_) => "explain",
         }
     }
 }
 
 /// A command that cannot be carried out, as a sentence for whoever gave it.
 #[derive(Debug)]
-enum Failed {
+pub(crate) enum Failed {
     Refused(String),
     Store(StoreError),
 }
@@ -110,6 +114,8 @@ impl Driver {
         for row in commands {
             let result = match serde_json::from_value::<Command>(row.payload.clone()) {
                 Err(error) => json!({ "error": format!("the command cannot be read: {error}") }),
+                // Of what has been decided by the end of the turn.
+                Ok(Command::Explain(_)) => continue,
                 Ok(command) => match self.obey(now, &command, &row.who).await {
                     Ok(result) => result,
                     Err(Failed::Refused(message)) => json!({ "error": message }),
@@ -118,6 +124,20 @@ impl Driver {
             };
             let done = CommandDone { id: row.id.clone(), done_at: now, result };
             self.runs.outbox.batch.commands_done.push(done);
+        }
+        Ok(())
+    }
+
+    /// Answers whoever asks why something does not run.
+    pub(crate) async fn answer_questions(&mut self, now: Timestamp, commands: &[CommandRow]) -> Result<(), StoreError> {
+        for row in commands {
+            let Ok(Command::Explain(subject)) = serde_json::from_value(row.payload.clone()) else { continue };
+            let result = match self.explain(now, &subject).await {
+                Ok(explanation) => serde_json::to_value(explanation).unwrap_or_default(),
+                Err(Failed::Refused(message)) => json!({ "error": message }),
+                Err(Failed::Store(error)) => return Err(error),
+            };
+            self.runs.outbox.batch.commands_done.push(CommandDone { id: row.id.clone(), done_at: now, result });
         }
         Ok(())
     }
@@ -141,6 +161,7 @@ impl Driver {
                 Ok(json!({ "cleared": cleared }))
             }
             Command::EmitAsset { uri, extra } => self.emit_asset(now, uri, extra, who).await,
+            Command::Explain(_) => Ok(json!({})),
         }
     }
 
@@ -296,7 +317,7 @@ impl Driver {
         Ok(())
     }
 
-    async fn find(&self, dag_id: &DagId, run_id: &RunId) -> Result<RunKey, Failed> {
+    pub(crate) async fn find(&self, dag_id: &DagId, run_id: &RunId) -> Result<RunKey, Failed> {
         match self.store.find_run(dag_id, run_id).await? {
             Some(row) => Ok(row.facts.key),
             None => {

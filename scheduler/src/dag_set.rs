@@ -13,7 +13,7 @@ use windrose_core::ids::DagId;
 use windrose_core::time::Timestamp;
 use windrose_core::timetable::Timetable;
 use windrose_engine::Plan;
-use windrose_store::{DagChange, ImportErrorRow, Store};
+use windrose_store::{DagChange, ImportErrorRow, Store, StoreError};
 
 use crate::assets::references;
 use crate::dag_folder::FileChange;
@@ -177,6 +177,18 @@ impl DagSet {
         let plan = Arc::new(Plan::new(Arc::new(parsed.dag)));
         self.newest.insert(dag_id.clone(), Version { plan, hash: parsed.hash, file: path });
         Ok(Some(Arrival { dag_id, change }))
+    }
+
+    /// Takes the newest versions from the database instead of the files. One that this program cannot read is left out.
+    pub(crate) async fn read_stored(&mut self, store: &Store) -> Result<(), StoreError> {
+        for dag in store.dags().await?.into_iter().filter(|dag| dag.absent_since.is_none()) {
+            match self.version(&dag.dag_id, &dag.version, store).await {
+                Ok(version) => drop(self.newest.insert(dag.dag_id, version)),
+                Err(Unusable::Store(error)) => return Err(error),
+                Err(Unusable::Version(_)) => {}
+            }
+        }
+        Ok(())
     }
 
     /// The version a run is pinned to, from memory or from the database.

@@ -60,6 +60,8 @@ pub(crate) struct Driver {
     pub(crate) assets: Assets,
     /// As they were last read.
     pools: Vec<PoolRow>,
+    /// It is no scheduler: it has read the rows to answer a question, and writes nothing.
+    pub(crate) only_looks: bool,
 }
 
 /// What woke the loop.
@@ -79,9 +81,30 @@ impl Driver {
         options: Options,
         desk: Desk,
     ) -> Result<Self, SchedulerError> {
+        let mut driver = Self::new(store, clock, options, desk);
+        driver.read_files().await?;
+        driver.restore().await?;
+        Ok(driver)
+    }
+
+    /// One that has read what is stored, DAG versions included, to answer questions. It takes no attempt away from
+    /// anybody, and nothing of what it decides is ever written.
+    pub(crate) async fn load_to_look(
+        store: Store,
+        clock: Arc<dyn Clock>,
+        options: Options,
+        desk: Desk,
+    ) -> Result<Self, SchedulerError> {
+        let mut driver = Self { only_looks: true, ..Self::new(store, clock, options, desk) };
+        driver.dags.read_stored(&driver.store).await?;
+        driver.restore().await?;
+        Ok(driver)
+    }
+
+    fn new(store: Store, clock: Arc<dyn Clock>, options: Options, desk: Desk) -> Self {
         let paused_at_creation = options.defaults.dags_are_paused_at_creation;
         let reading = Reading { catalog: options.catalog, defaults: Arc::new(options.defaults) };
-        let mut driver = Self {
+        Self {
             store,
             clock,
             desk,
@@ -100,10 +123,8 @@ impl Driver {
             sweep: Sweep::new(options.sweep_every, options.sweep_caught),
             assets: Assets::default(),
             pools: Vec::new(),
-        };
-        driver.read_files().await?;
-        driver.restore().await?;
-        Ok(driver)
+            only_looks: false,
+        }
     }
 
     pub(crate) fn now(&self) -> Timestamp {

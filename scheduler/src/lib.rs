@@ -10,6 +10,7 @@ mod dag_folder;
 mod dag_set;
 mod drive;
 mod error;
+pub mod explain;
 mod failure_streak;
 mod handle;
 mod new_runs;
@@ -34,6 +35,7 @@ use windrose_store::Store;
 pub use commands::Command;
 pub use dag_folder::{DagFolder, FileChange, FolderWatch};
 pub use error::SchedulerError;
+pub use explain::{Explanation, Subject};
 pub use handle::{Cancellation, Handle, Stopped, Taken};
 
 /// How a scheduler is to work.
@@ -77,4 +79,24 @@ impl Scheduler {
     pub async fn run(self, stop: CancellationToken) -> Result<(), SchedulerError> {
         self.driver.run(stop).await
     }
+}
+
+/// Says why something does not run, from the database alone: for when no scheduler is running. A scheduler that runs
+/// answers [`Command::Explain`], from what it has in memory.
+///
+/// # Errors
+/// If what is asked about does not exist, or the database refuses.
+pub async fn explain_stored(
+    store: Store,
+    clock: Arc<dyn Clock>,
+    options: Options,
+    subject: &Subject,
+) -> Result<Explanation, explain::ExplainError> {
+    let now = clock.now();
+    let (_handle, desk) = handle::connect();
+    let mut driver = drive::Driver::load_to_look(store, clock, options, desk).await.map_err(|error| match error {
+        SchedulerError::Store(error) => explain::ExplainError::Store(error),
+        other => explain::ExplainError::Unknown(other.to_string()),
+    })?;
+    Ok(driver.explain(now, subject).await?)
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use windrose_core::claim::Claim;
-use windrose_core::ids::{AttemptId, DagId, RunKey, TaskInstanceKey};
+use windrose_core::ids::{AttemptId, DagId, RunId, RunKey, TaskInstanceKey};
 use windrose_core::run::RunFacts;
 use windrose_core::run_state::RunState;
 use windrose_core::time::Timestamp;
@@ -114,6 +114,31 @@ impl Runs {
         Some(PreviousRun::Tasks(
             live.machine.tasks().iter().map(|t| (t.task.clone(), t.map_index, t.state.name())).collect(),
         ))
+    }
+
+    /// What is known of a run that has not ended.
+    pub(crate) fn facts(&self, run: RunKey) -> Option<&Arc<RunFacts>> {
+        let waiting = || self.waiting.get(&run).map(|waiting| &waiting.facts);
+        self.live.get(&run).map(|live| live.machine.facts()).or_else(waiting)
+    }
+
+    /// The runs of a DAG that have not ended.
+    pub(crate) fn of_dag(&self, dag_id: &DagId) -> Vec<RunKey> {
+        let all = self.live.keys().chain(self.waiting.keys()).copied();
+        all.filter(|run| self.facts(*run).is_some_and(|facts| facts.dag_id == *dag_id)).collect()
+    }
+
+    /// The runs of a DAG that are running, in the order of their keys.
+    pub(crate) fn running_of(&self, dag_id: &DagId) -> Vec<RunKey> {
+        let running = |run: &RunKey| self.live.get(run).is_some_and(|l| l.machine.state() == RunState::Running);
+        let mut runs: Vec<_> = self.of_dag(dag_id).into_iter().filter(running).collect();
+        runs.sort_unstable();
+        runs
+    }
+
+    /// The run of this id, if it has not ended.
+    pub(crate) fn named(&self, dag_id: &DagId, run_id: &RunId) -> Option<RunKey> {
+        self.of_dag(dag_id).into_iter().find(|run| self.facts(*run).is_some_and(|facts| facts.run_id == *run_id))
     }
 
     /// Gives an event to a run's machine, and takes what follows from it.

@@ -123,6 +123,7 @@ impl Driver {
             }
         }
         self.admit(now);
+        self.answer_questions(now, &work.commands).await?;
         Ok(answers)
     }
 

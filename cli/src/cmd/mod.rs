@@ -7,6 +7,7 @@ mod completions;
 mod connections;
 mod dags;
 mod db;
+mod explain;
 mod operators;
 mod pools;
 mod runs;
@@ -65,6 +66,7 @@ async fn dispatch(session: Session, command: Command) -> Result<ExitCode> {
         Command::Dags(command) => dags::run(&session, command).await,
         Command::Runs(command) => runs::run(&session, command).await,
         Command::Tasks(command) => tasks::run(&session, command).await,
+        Command::Explain(args) => explain::run(&session, args).await,
         Command::Connections(command) => connections::run(&session, command).await,
         Command::Variables(command) => variables::run(&session, command).await,
         Command::Assets(command) => assets::run(&session, command).await,
