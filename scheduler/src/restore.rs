@@ -73,7 +73,7 @@ impl Driver {
         if depends {
             self.tell_previous(now, facts.key).await?;
         }
-        for (key, attempt, generation) in held.into_iter().filter(|_| !self.only_looks) {
+        for (key, attempt, generation) in if self.only_looks { Vec::new() } else { held } {
             self.lose(key, attempt, generation).await?;
         }
         // A restored machine takes its timers; nothing refuses them.

@@ -10,7 +10,8 @@ use windrose_store::{CommandRow, RenderedRow, StoreError, Topic};
 use crate::dag_set::Unusable;
 use crate::drive::Driver;
 use crate::error::SchedulerError;
-use crate::handle::{Message, Taken};
+use crate::handle::{Desk, Message, Taken};
+use crate::runs::Runs;
 
 /// How often one turn starts runs in place of runs that have ended meanwhile; the rest comes in the next turn.
 const ROUNDS: usize = 50;
@@ -61,7 +62,7 @@ impl Driver {
             };
             match self.commit().await {
                 Ok(()) => {
-                    self.publish(work, &answers);
+                    self.runs.publish(&mut self.resuming, &self.desk, work, &answers);
                     return Ok(());
                 }
                 Err(error) => self.start_over(&error, &mut work).await?,
@@ -108,7 +109,7 @@ impl Driver {
 
     async fn decide(&mut self, work: &Work) -> Result<Vec<Answer>, StoreError> {
         let now = self.now();
-        let answers = work.messages.iter().map(|message| self.hear(now, message)).collect();
+        let answers = work.messages.iter().map(|message| self.runs.hear(now, message)).collect();
         self.runs.fire_timers(now);
         self.carry_out(now, &work.commands).await?;
         for _ in 0..ROUNDS {
@@ -125,34 +126,6 @@ impl Driver {
         self.admit(now);
         self.answer_questions(now, &work.commands).await?;
         Ok(answers)
-    }
-
-    fn hear(&mut self, now: Timestamp, message: &Message) -> Answer {
-        let taken = |done: bool| Answer::Now(if done { Taken::Yes } else { Taken::Fenced });
-        match message {
-            Message::Started(attempt) => taken(self.runs.holder(*attempt).is_some_and(|key| {
-                let event = Event::Started { key: key.clone(), attempt: *attempt };
-                self.runs.feed(now, key.run, event).is_ok()
-            })),
-            Message::Rendered { attempt, rendered } => taken(self.runs.holder(*attempt).is_some_and(|key| {
-                let RenderedFields { fields, map_index_name } = rendered.clone();
-                let row = RenderedRow { key, fields, map_index_name, rendered_at: now };
-                self.runs.outbox.batch.rendered.push(row);
-                true
-            })),
-            Message::Deferred { attempt, deferred: false, .. } => {
-                if self.runs.set_deferred(now, *attempt, false) {
-                    Answer::WhenResumed(*attempt)
-                } else {
-                    Answer::Now(Taken::Fenced)
-                }
-            }
-            Message::Deferred { attempt, .. } => taken(self.runs.set_deferred(now, *attempt, true)),
-            Message::Report { report, .. } => taken(self.runs.holder(report.attempt).is_some_and(|key| {
-                let event = Event::Ended { key: key.clone(), report: report.as_ref().clone() };
-                self.runs.feed(now, key.run, event).is_ok()
-            })),
-        }
     }
 
     fn admit(&mut self, now: Timestamp) {
@@ -178,33 +151,6 @@ impl Driver {
         }
     }
 
-    /// The commit is done: answer the messages, send out the attempts.
-    fn publish(&mut self, work: Work, answers: &[Answer]) {
-        let outbox = self.runs.committed();
-        for (message, answer) in work.messages.into_iter().zip(answers) {
-            let (Message::Report { ack, .. } | Message::Deferred { ack, .. }) = message else { continue };
-            match answer {
-                // Whoever asked may have gone away.
-                Answer::Now(taken) => drop(ack.send(*taken)),
-                Answer::WhenResumed(attempt) => self.resuming.push(Resuming { attempt: *attempt, ack }),
-            }
-        }
-        for attempt in std::mem::take(&mut self.runs.resumed) {
-            if let Some(at) = self.resuming.iter().position(|r| r.attempt == attempt) {
-                let _ = self.resuming.swap_remove(at).ack.send(Taken::Yes);
-            }
-        }
-        // An attempt that lost its task instance while it waited for slots.
-        let runs = &self.runs;
-        self.resuming.retain(|r| runs.holder(r.attempt).is_some());
-        for claim in outbox.claims {
-            let _ = self.desk.claims.send(claim);
-        }
-        for cancellation in outbox.cancellations {
-            let _ = self.desk.cancellations.send(cancellation);
-        }
-    }
-
     /// Somebody outside the process may have changed something; how much there is.
     pub(crate) async fn woken(&mut self, topic: Topic, work: &mut Work) -> Result<usize, SchedulerError> {
         match topic {
@@ -215,6 +161,63 @@ impl Driver {
             Topic::Dags => self.refresh_paused().await,
             Topic::Settings => self.refresh_pools().await,
             Topic::Runs => Ok(0),
+        }
+    }
+}
+
+impl Runs {
+    /// Takes in what an attempt says.
+    pub(crate) fn hear(&mut self, now: Timestamp, message: &Message) -> Answer {
+        let taken = |done: bool| Answer::Now(if done { Taken::Yes } else { Taken::Fenced });
+        match message {
+            Message::Started(attempt) => taken(self.holder(*attempt).is_some_and(|key| {
+                let event = Event::Started { key: key.clone(), attempt: *attempt };
+                self.feed(now, key.run, event).is_ok()
+            })),
+            Message::Rendered { attempt, rendered } => taken(self.holder(*attempt).is_some_and(|key| {
+                let RenderedFields { fields, map_index_name } = rendered.clone();
+                let row = RenderedRow { key, fields, map_index_name, rendered_at: now };
+                self.outbox.batch.rendered.push(row);
+                true
+            })),
+            Message::Deferred { attempt, deferred: false, .. } => {
+                if self.set_deferred(now, *attempt, false) {
+                    Answer::WhenResumed(*attempt)
+                } else {
+                    Answer::Now(Taken::Fenced)
+                }
+            }
+            Message::Deferred { attempt, .. } => taken(self.set_deferred(now, *attempt, true)),
+            Message::Report { report, .. } => taken(self.holder(report.attempt).is_some_and(|key| {
+                let event = Event::Ended { key: key.clone(), report: report.as_ref().clone() };
+                self.feed(now, key.run, event).is_ok()
+            })),
+        }
+    }
+
+    /// The commit is done: answer the messages, send out the attempts.
+    pub(crate) fn publish(&mut self, resuming: &mut Vec<Resuming>, desk: &Desk, work: Work, answers: &[Answer]) {
+        let outbox = self.committed();
+        for (message, answer) in work.messages.into_iter().zip(answers) {
+            let (Message::Report { ack, .. } | Message::Deferred { ack, .. }) = message else { continue };
+            match answer {
+                // Whoever asked may have gone away.
+                Answer::Now(taken) => drop(ack.send(*taken)),
+                Answer::WhenResumed(attempt) => resuming.push(Resuming { attempt: *attempt, ack }),
+            }
+        }
+        for attempt in std::mem::take(&mut self.resumed) {
+            if let Some(at) = resuming.iter().position(|r| r.attempt == attempt) {
+                let _ = resuming.swap_remove(at).ack.send(Taken::Yes);
+            }
+        }
+        // An attempt that lost its task instance while it waited for slots.
+        resuming.retain(|r| self.holder(r.attempt).is_some());
+        for claim in outbox.claims {
+            let _ = desk.claims.send(claim);
+        }
+        for cancellation in outbox.cancellations {
+            let _ = desk.cancellations.send(cancellation);
         }
     }
 }

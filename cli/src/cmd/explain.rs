@@ -16,8 +16,8 @@ use windrose_store::task_log::{TaskLogId, TaskLogs};
 
 use crate::args::ExplainArgs;
 use crate::clock::SystemClock;
-use crate::cmd::commands::{self, Answer, QUEUED};
 use crate::cmd::Session;
+use crate::cmd::commands::{self, Answer, QUEUED};
 use crate::output;
 
 /// Of how many task instances the last line of the log is shown.

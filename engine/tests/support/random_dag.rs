@@ -10,7 +10,7 @@ use windrose_core::mapping::{Expansion, Source};
 use windrose_core::trigger_rule::TriggerRule;
 
 /// What one task is like, and which of the tasks before it are upstream of it (bits).
-type Shape = (u64, usize, u32, u32);
+pub(crate) type Shape = (u64, usize, u32, u32);
 
 fn task(number: usize, &(_, rule, retries, traits): &Shape) -> Task {
     let kind = if traits % 11 == 0 { OperatorKind::Empty } else { OperatorKind::Work };
@@ -61,20 +61,23 @@ fn map_some(tasks: &mut [Task], shapes: &[Shape], edges: &[(u32, u32)]) -> Optio
 /// A DAG of up to twelve tasks with any edges, rules, retries, setups, teardowns and limits.
 pub(crate) fn any_dag() -> impl Strategy<Value = Dag> {
     let shape = (any::<u64>(), 0..26_usize, 0..3_u32, any::<u32>());
-    (proptest::collection::vec(shape, 1..12), 0..10_u32).prop_map(|(shapes, traits)| {
-        let tasks: Vec<Task> = shapes.iter().enumerate().map(|(number, shape)| task(number, shape)).collect();
-        let mut edges = Vec::new();
-        for (below, shape) in (0_u32..).zip(&shapes) {
-            // Two bits per pair keep it sparse enough to be interesting.
-            edges.extend((0..below).filter(|above| shape.0 >> (above * 2) & 3 == 0).map(|above| (above, below)));
-        }
-        let mut tasks = tasks;
-        let grouped = map_some(&mut tasks, &shapes, &edges);
-        let mut dag = Dag::new("d".into(), tasks, edges);
-        dag.groups.extend(grouped.map(|group| (group.id.clone(), group)));
-        dag.fail_fast = traits == 0;
-        dag.max_active_tasks = if traits % 2 == 0 { 2 } else { 16 };
-        dag.dagrun_timeout = (traits == 1).then(|| Duration::from_secs(1200));
-        dag
-    })
+    (proptest::collection::vec(shape, 1..12), 0..10_u32).prop_map(|(shapes, traits)| dag_of(&shapes, traits))
+}
+
+/// The DAG of these shapes.
+pub(crate) fn dag_of(shapes: &[Shape], traits: u32) -> Dag {
+    let tasks: Vec<Task> = shapes.iter().enumerate().map(|(number, shape)| task(number, shape)).collect();
+    let mut edges = Vec::new();
+    for (below, shape) in (0_u32..).zip(shapes) {
+        // Two bits per pair keep it sparse enough to be interesting.
+        edges.extend((0..below).filter(|above| shape.0 >> (above * 2) & 3 == 0).map(|above| (above, below)));
+    }
+    let mut tasks = tasks;
+    let grouped = map_some(&mut tasks, shapes, &edges);
+    let mut dag = Dag::new("d".into(), tasks, edges);
+    dag.groups.extend(grouped.map(|group| (group.id.clone(), group)));
+    dag.fail_fast = traits == 0;
+    dag.max_active_tasks = if traits % 2 == 0 { 2 } else { 16 };
+    dag.dagrun_timeout = (traits == 1).then(|| Duration::from_secs(1200));
+    dag
 }

@@ -65,7 +65,7 @@ impl Driver {
         creation.set_paused(dag_id, false);
         let mut due = Vec::new();
         while due.is_empty() && creation.poll_timeout().is_some_and(|at| at <= now) {
-            due = creation.due(now).into_iter().filter(|(other, _)| other == dag_id).map(|(_, run)| run).collect();
+            due = creation.due(now).into_iter().filter(|p| p.dag_id == *dag_id).map(|p| p.run).collect();
         }
         match (due.first(), creation.next_run(dag_id)) {
             (Some(run), _) => {

@@ -42,7 +42,7 @@ impl Driver {
         let mut why: Vec<Why> = self.no_scheduler().into_iter().collect();
         let loaded = match self.runs.live.get(&run) {
             Some(_) => None,
-            None => match self.load_to_look(run).await? {
+            None => match self.machine_to_look_at(run).await? {
                 Some(machine) => Some(machine),
                 None => return Ok(None),
             },
@@ -77,7 +77,7 @@ impl Driver {
     }
 
     /// A machine of a run that has none, to be looked at and thrown away.
-    async fn load_to_look(&mut self, run: RunKey) -> Result<Option<RunMachine>, Failed> {
+    async fn machine_to_look_at(&mut self, run: RunKey) -> Result<Option<RunMachine>, Failed> {
         let waiting = self.runs.waiting.get(&run).map(|waiting| Arc::clone(&waiting.facts));
         let row = self.store.run(run).await?;
         let (facts, state, started_at, ended_at) = match (row, waiting) {
@@ -118,14 +118,9 @@ impl Driver {
     }
 
     /// Why the last tries of those that failed did.
-    async fn causes(
-        &self,
-        run: RunKey,
-        rows: &[&TaskSnapshot],
-    ) -> Result<HashMap<TaskInstanceKey, Cause>, Failed> {
-        let failed = |row: &&&TaskSnapshot| {
-            matches!(row.state, TaskState::UpForRetry(_) | TaskState::Final(FinalState::Failed))
-        };
+    async fn causes(&self, run: RunKey, rows: &[&TaskSnapshot]) -> Result<HashMap<TaskInstanceKey, Cause>, Failed> {
+        let failed =
+            |row: &&&TaskSnapshot| matches!(row.state, TaskState::UpForRetry(_) | TaskState::Final(FinalState::Failed));
         if !rows.iter().any(|row| failed(&row)) {
             return Ok(HashMap::new());
         }

@@ -23,7 +23,10 @@ impl Driver {
                 Reason::Admission => why.extend(self.explain_admission(machine, &key)),
                 Reason::Queued { .. } | Reason::Running { .. } | Reason::Deferred { .. } => {
                     why.push(self.explain_attempt(machine, row));
-                    why.extend(self.explain_admission(machine, &key));
+                    // A deferred one that wants to go on.
+                    if self.runs.admission.is_waiting(&key) {
+                        why.extend(self.explain_admission(machine, &key));
+                    }
                 }
                 reason => why.push(explain_reason(machine, row, reason, cause)),
             }
@@ -43,9 +46,11 @@ impl Driver {
             return Why::new("lease_ended", text, "the start of a scheduler: remote work is taken hold of again");
         }
         let since = |at: Option<Timestamp>| at.map(|at| format!(" since {at}")).unwrap_or_default();
-        let limit = machine.plan().dag().position(row.task.as_str()).and_then(|position| {
-            machine.plan().dag().tasks[position].execution_timeout.zip(columns.started_at)
-        });
+        let limit = machine
+            .plan()
+            .dag()
+            .position(row.task.as_str())
+            .and_then(|position| machine.plan().dag().tasks[position].execution_timeout.zip(columns.started_at));
         let wakes = match limit {
             Some((limit, started)) => format!("its end, or its execution_timeout at {}", started.plus(limit)),
             None => "its end".to_owned(),
@@ -101,7 +106,8 @@ impl Driver {
                 Why::new("pool_full", text, format!("{ends}, or 'windrose pools set {pool} SLOTS'")).by(names)
             }
             Obstacle::RunFull { max_active_tasks } => {
-                let text = format!("{max_active_tasks} task instances of its run (max_active_tasks) are active{held_by}");
+                let text =
+                    format!("{max_active_tasks} task instances of its run (max_active_tasks) are active{held_by}");
                 Why::new("max_active_tasks", text, ends).by(names)
             }
             Obstacle::TaskFull { limit } => {
@@ -112,7 +118,8 @@ impl Driver {
             Obstacle::Turn if self.only_looks => Why::new("ready", "it is ready", "a scheduler"),
             Obstacle::Turn => {
                 let text = format!("all places of the worker are taken (parallelism = {})", self.parallelism);
-                let place = self.runs.admission.line(key).map(|line| format!("; it is {} in line", ordinal(line.place)));
+                let place =
+                    self.runs.admission.line(key).map(|line| format!("; it is {} in line", ordinal(line.place)));
                 Why::new("parallelism", text + &place.unwrap_or_default(), "the end of any task")
             }
         }
