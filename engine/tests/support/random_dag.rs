@@ -77,7 +77,7 @@ pub(crate) fn dag_of(shapes: &[Shape], traits: u32) -> Dag {
     let mut dag = Dag::new("d".into(), tasks, edges);
     dag.groups.extend(grouped.map(|group| (group.id.clone(), group)));
     dag.fail_fast = traits == 0;
-    dag.max_active_tasks = if traits % 2 == 0 { 2 } else { 16 };
+    dag.max_active_tasks = if traits.is_multiple_of(2) { 2 } else { 16 };
     dag.dagrun_timeout = (traits == 1).then(|| Duration::from_secs(1200));
     dag
 }
