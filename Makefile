@@ -3,7 +3,7 @@ SHELL := /bin/bash
 CARGO ?= cargo
 ARGS ?=
 
-.PHONY: demo test lint run bench lab fmt docs help
+.PHONY: demo test soak lint run bench lab fmt docs help
 
 help: ## what there is
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 8
@@ -16,6 +16,10 @@ demo: ## the S3 → Glue → Redshift → S3 pipeline with real data, offline (m
 test: ## every test, on SQLite and PostgreSQL, with the lab
 	@scripts/need compiler python postgres lab
 	@scripts/test $(ARGS)
+
+soak: ## property tests and simulated histories with new seeds (make soak ARGS=--minutes\ 30)
+	@scripts/need compiler python
+	@scripts/soak $(ARGS)
 
 lint: ## formatting, clippy, dependency arrows, licences, unused dependencies, sizes
 	@scripts/need compiler python lint

@@ -20,7 +20,7 @@ use crate::dag_folder::{DagFolder, FolderWatch};
 use crate::dag_set::{DagSet, Reading};
 use crate::error::SchedulerError;
 use crate::handle::{Desk, Message};
-use crate::runs::Runs;
+use crate::runs::{Runs, Survivors};
 use crate::sweep::{News, Sweep};
 use crate::turn::{Resuming, Work};
 
@@ -60,6 +60,8 @@ pub(crate) struct Driver {
     pub(crate) assets: Assets,
     /// As they were last read.
     pools: Vec<PoolRow>,
+    /// While rows are read again.
+    pub(crate) survivors: Option<Survivors>,
     /// It is no scheduler: it has read the rows to answer a question, and writes nothing.
     pub(crate) only_looks: bool,
 }
@@ -123,6 +125,7 @@ impl Driver {
             sweep: Sweep::new(options.sweep_every, options.sweep_caught),
             assets: Assets::default(),
             pools: Vec::new(),
+            survivors: None,
             only_looks: false,
         }
     }

@@ -18,6 +18,8 @@ mod outbox;
 mod overlap;
 mod restore;
 mod runs;
+#[cfg(test)]
+mod simulation;
 mod sweep;
 mod turn;
 

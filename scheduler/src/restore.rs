@@ -1,7 +1,6 @@
 //! From rows to machines: at start, and whenever memory and database may differ. There are no rules in here; what follows
 //! from the rows is decided by the same machines as ever.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use windrose_core::dag::Dag;
@@ -13,12 +12,14 @@ use windrose_store::{RunRow, StoreError, TaskRow};
 use crate::dag_set::Unusable;
 use crate::drive::Driver;
 use crate::error::SchedulerError;
-use crate::runs::{Runs, Tasks};
+use crate::runs::{Runs, Survivors, Tasks};
 
 impl Driver {
     /// Forgets everything about runs and reads it again. Attempts that no worker of this process has are lost.
     pub(crate) async fn restore(&mut self) -> Result<(), SchedulerError> {
-        let alive = self.runs.alive();
+        // If the database goes away in between, the next try knows of them too.
+        let survivors = self.survivors.take().unwrap_or_else(|| self.runs.survivors());
+        self.survivors = Some(survivors.clone());
         self.runs = Runs::default();
         self.paused.clear();
         self.refresh_pools().await?;
@@ -26,20 +27,22 @@ impl Driver {
         // Runs that others depend on come first.
         rows.sort_by_key(|row| (row.facts.logical_date, row.facts.key));
         for row in rows {
-            self.restore_run(row, &alive).await?;
+            self.restore_run(row, &survivors).await?;
         }
         self.restore_assets().await?;
         for dag in self.store.dags().await? {
             self.schedule_dag(&dag.dag_id, dag.paused, dag.passed_over).await?;
         }
         let now = self.now();
+        self.runs.stop_the_others(&survivors);
+        self.survivors = None;
         for waiting in &self.resuming {
             self.runs.set_deferred(now, waiting.attempt, false);
         }
         Ok(())
     }
 
-    async fn restore_run(&mut self, row: RunRow, alive: &BTreeSet<AttemptId>) -> Result<(), SchedulerError> {
+    async fn restore_run(&mut self, row: RunRow, survivors: &Survivors) -> Result<(), SchedulerError> {
         let now = self.now();
         let facts = Arc::new(row.facts);
         let version = match self.dags.version(&facts.dag_id, &facts.dag_version, &self.store).await {
@@ -65,7 +68,7 @@ impl Driver {
             .tasks()
             .iter()
             .filter_map(|t| {
-                let attempt = t.state.attempt().filter(|a| !alive.contains(a))?;
+                let attempt = t.state.attempt().filter(|a| !survivors.alive.contains(a))?;
                 Some((t.key(facts.key), attempt, t.columns.generation))
             })
             .collect();
@@ -74,15 +77,23 @@ impl Driver {
             self.tell_previous(now, facts.key).await?;
         }
         for (key, attempt, generation) in if self.only_looks { Vec::new() } else { held } {
-            self.lose(key, attempt, generation).await?;
+            let unsent = survivors.unsent.contains(&attempt);
+            self.lose(key, attempt, generation, unsent).await?;
         }
         // A restored machine takes its timers; nothing refuses them.
         let _ = self.runs.feed(now, facts.key, Event::TimerDue);
         Ok(())
     }
 
-    async fn lose(&mut self, key: TaskInstanceKey, attempt: AttemptId, generation: u32) -> Result<(), StoreError> {
-        let reattach = self.store.checkpoint(&key, generation).await?.is_some();
+    /// One that no worker has ever heard of has done nothing, so it is tried again whatever `on_lost` says.
+    async fn lose(
+        &mut self,
+        key: TaskInstanceKey,
+        attempt: AttemptId,
+        generation: u32,
+        unsent: bool,
+    ) -> Result<(), StoreError> {
+        let reattach = unsent || self.store.checkpoint(&key, generation).await?.is_some();
         let detail = "Windrose was stopped or killed while it ran".to_owned();
         let run = key.run;
         if let Err(refused) = self.runs.feed(self.now(), run, Event::Lost { key, attempt, detail, reattach }) {

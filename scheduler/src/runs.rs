@@ -8,6 +8,7 @@ use windrose_core::claim::Claim;
 use windrose_core::ids::{AttemptId, DagId, RunId, RunKey, TaskInstanceKey};
 use windrose_core::run::RunFacts;
 use windrose_core::run_state::RunState;
+use windrose_core::task_state::TaskState;
 use windrose_core::time::Timestamp;
 use windrose_engine::admission::QueuedRun;
 use windrose_engine::past::PastNews;
@@ -16,6 +17,7 @@ use windrose_engine::{Admission, Effect, Event, Refused, RunMachine};
 use windrose_store::{AttemptStart, RunWrite};
 
 use crate::dag_set::Version;
+use crate::handle::Cancellation;
 use crate::outbox::Outbox;
 
 /// A running run.
@@ -47,6 +49,15 @@ pub(crate) enum Tasks {
 pub(crate) struct Over {
     pub(crate) facts: Arc<RunFacts>,
     pub(crate) failed: bool,
+}
+
+/// Attempts that outlive what memory holds of runs.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Survivors {
+    /// A worker of this process has them.
+    pub(crate) alive: BTreeSet<AttemptId>,
+    /// They may be in the database, but no worker has ever heard of them.
+    pub(crate) unsent: BTreeSet<AttemptId>,
 }
 
 /// Everything that is decided about runs, in memory.
@@ -83,9 +94,20 @@ impl Runs {
         self.attempts.get(&attempt).cloned()
     }
 
-    /// Attempts that a worker of this process has.
-    pub(crate) fn alive(&self) -> BTreeSet<AttemptId> {
-        self.attempts.keys().chain(&self.released).copied().collect()
+    /// Which attempts there are in this process, for when memory is thrown away.
+    pub(crate) fn survivors(&self) -> Survivors {
+        let unsent: BTreeSet<_> = self.outbox.claims.iter().map(|claim| claim.attempt).collect();
+        let all = self.attempts.keys().chain(&self.released);
+        Survivors { alive: all.copied().filter(|attempt| !unsent.contains(attempt)).collect(), unsent }
+    }
+
+    /// After rows were read again: a worker whose attempt holds nothing any more is told to stop. If that was decided on in
+    /// a commit whose answer was lost, nobody has told it.
+    pub(crate) fn stop_the_others(&mut self, survivors: &Survivors) {
+        for &attempt in survivors.alive.iter().filter(|attempt| !self.attempts.contains_key(attempt)) {
+            let by = "it does not hold its task instance any more".to_owned();
+            self.outbox.cancellations.push(Cancellation { attempt, by });
+        }
     }
 
     /// Takes over a machine, with what it already wants to say.
@@ -97,6 +119,9 @@ impl Runs {
         for task in machine.tasks() {
             if let Some(attempt) = task.state.attempt() {
                 self.attempts.insert(attempt, task.key(facts.key));
+            }
+            if let TaskState::Deferred(attempt) = task.state {
+                self.deferred.insert(attempt);
             }
         }
         self.live.insert(facts.key, Live { machine, folder, timeout: None });
@@ -223,8 +248,18 @@ impl Runs {
     /// An attempt was deferred, or wants its slots again.
     pub(crate) fn set_deferred(&mut self, now: Timestamp, attempt: AttemptId, deferred: bool) -> bool {
         let Some(key) = self.holder(attempt) else { return false };
+        let row = self.live.get(&key.run).and_then(|live| live.machine.task_instance(&key));
+        let state = row.map(|row| row.state);
+        // If the answer of the commit that did it was lost, it is heard a second time.
+        if !deferred && state == Some(TaskState::Running(attempt)) {
+            self.resumed.push(attempt);
+            return true;
+        }
         if !deferred {
             self.admission.set_deferred(&key, false);
+            return true;
+        }
+        if state == Some(TaskState::Deferred(attempt)) {
             return true;
         }
         let taken = self.feed(now, key.run, Event::Deferred { key, attempt }).is_ok();
