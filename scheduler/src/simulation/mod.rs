@@ -6,6 +6,7 @@
 mod checks;
 mod database;
 mod dice;
+mod people;
 #[path = "../../../engine/tests/support/random_dag.rs"]
 #[allow(dead_code, reason = "the strategy is for the engine's own tests")]
 mod random_dag;
@@ -99,13 +100,9 @@ fn histories_hold_crashes_lost_answers_and_clears() {
             world.story
         })
         .collect();
-    for what in [
-        "CRASH before a commit",
-        "CRASH after a commit",
-        "CRASH between",
-        "answer of a commit is lost",
-        "Clear",
-    ] {
+    for what in
+        ["CRASH before a commit", "CRASH after a commit", "CRASH between", "answer of a commit is lost", "Clear"]
+    {
         assert!(stories.iter().any(|line| line.contains(what)), "no history has: {what}");
     }
 }

@@ -114,6 +114,7 @@ impl Worker {
         };
         let value = serde_json::Value::Array(vec![serde_json::Value::from(1); dice.below(3)]);
         let xcoms = vec![XCom { key: "return_value".to_owned(), value }];
-        Report { attempt: self.claim.attempt, outcome, xcoms, routing, started_at: now, ended_at: now }
+        let assets = Vec::new();
+        Report { attempt: self.claim.attempt, outcome, xcoms, routing, assets, started_at: now, ended_at: now }
     }
 }
