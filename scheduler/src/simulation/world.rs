@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde_json::json;
 use tokio::sync::mpsc;
 use windrose_core::claim::Claim;
-use windrose_core::ids::{AttemptId, RunKey, TaskInstanceKey};
+use windrose_core::ids::{AttemptId, RunKey};
 use windrose_core::run::RunFacts;
 use windrose_core::run_state::RunState;
 use windrose_core::time::Timestamp;
