@@ -17,6 +17,7 @@ use windrose_core::run_state::RunType;
 use windrose_core::time::Timestamp;
 
 use crate::error::TaskError;
+use crate::other_dags::OtherDags;
 
 /// Facts about the attempt.
 #[derive(Debug, Clone)]
@@ -88,6 +89,9 @@ pub trait TaskServices: Send + Sync {
     /// Says that the task changes an asset; it becomes an event with the attempt's success. What the same asset and aliases
     /// were said to carry before is kept where this does not replace it.
     fn change_asset(&self, update: AssetUpdate);
+
+    /// The runs of other DAGs.
+    fn other_dags(&self) -> &dyn OtherDags;
 
     /// Writes a line to the task's log, with its secrets masked. Never blocks for long.
     fn log(&self, source: LogSource, level: LogLevel, text: &str);

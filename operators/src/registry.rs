@@ -9,6 +9,7 @@ use crate::aws::{
     glue_crawler::GlueCrawlerParameters, glue_crawler_sensor::GlueCrawlerSensorParameters, glue_job::GlueJobParameters,
     glue_job_sensor::GlueJobSensorParameters, s3_key_sensor::S3KeySensorParameters,
 };
+use crate::dags::{external_task_sensor::ExternalTaskSensorParameters, trigger_dag_run::TriggerDagRunParameters};
 use crate::local::{bash::Bash, branch::Branch, empty::Empty, latest_only::LatestOnly, short_circuit::ShortCircuit};
 use crate::operator::OperatorEntry;
 use crate::python::Python;
@@ -20,6 +21,7 @@ pub static REGISTRY: LazyLock<Vec<OperatorEntry>> = LazyLock::new(|| {
         OperatorEntry::of::<Bash>(),
         OperatorEntry::of::<Branch>(),
         OperatorEntry::of::<Empty>(),
+        OperatorEntry::of::<ExternalTaskSensorParameters>(),
         OperatorEntry::of::<GlueCrawlerParameters>(),
         OperatorEntry::of::<GlueCrawlerSensorParameters>(),
         OperatorEntry::of::<GlueJobParameters>(),
@@ -32,6 +34,7 @@ pub static REGISTRY: LazyLock<Vec<OperatorEntry>> = LazyLock::new(|| {
         OperatorEntry::of::<S3ToRedshiftParameters>(),
         OperatorEntry::of::<ShortCircuit>(),
         OperatorEntry::of::<SqlExecuteQuery>(),
+        OperatorEntry::of::<TriggerDagRunParameters>(),
     ]
 });
 

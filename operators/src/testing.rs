@@ -22,6 +22,12 @@ use windrose_core::time::Timestamp;
 
 use crate::context::{LogLevel, LogSource, TaskContext, TaskInfo, TaskServices};
 use crate::error::TaskError;
+use crate::other_dags::OtherDags;
+
+pub use dags::{TestDags, TestRun};
+
+#[path = "testing_dags.rs"]
+mod dags;
 
 /// A line that an operator logged.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,6 +61,7 @@ pub struct TestServices {
     variables: HashMap<String, String>,
     xcoms: HashMap<(String, Option<i32>, String), Value>,
     earlier_checkpoint: Option<Value>,
+    other_dags: TestDags,
     recorded: Mutex<Recorded>,
     during_sleeps: Option<DuringSleeps>,
     places: Arc<Semaphore>,
@@ -96,6 +103,12 @@ impl TestServices {
     #[must_use]
     pub fn changed_assets(&self) -> Vec<AssetUpdate> {
         self.recorded().assets.clone()
+    }
+
+    /// What was wanted of other DAGs: `trigger r`, `clear r`, `cancel r`.
+    #[must_use]
+    pub fn wanted_of_dags(&self) -> Vec<String> {
+        self.other_dags.wanted.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Every text that was to be masked.
@@ -162,6 +175,10 @@ impl TaskServices for TestServices {
 
     fn change_asset(&self, update: AssetUpdate) {
         self.recorded().assets.push(update);
+    }
+
+    fn other_dags(&self) -> &dyn OtherDags {
+        &self.other_dags
     }
 
     fn log(&self, source: LogSource, level: LogLevel, text: &str) {
@@ -255,6 +272,7 @@ impl TestTask {
             variables: HashMap::new(),
             xcoms: HashMap::new(),
             earlier_checkpoint: None,
+            other_dags: TestDags::default(),
             recorded: Mutex::new(Recorded { now: Some(start), ..Recorded::default() }),
             during_sleeps: None,
             places: Arc::new(Semaphore::new(16)),
@@ -282,6 +300,13 @@ impl TestTask {
     #[must_use]
     pub fn xcom(mut self, task_id: &str, key: &str, value: Value) -> Self {
         self.services.xcoms.insert((task_id.to_owned(), None, key.to_owned()), value);
+        self
+    }
+
+    /// What the operator can know of other DAGs.
+    #[must_use]
+    pub fn other_dags(mut self, dags: TestDags) -> Self {
+        self.services.other_dags = dags;
         self
     }
 

@@ -8,6 +8,7 @@ pub mod lookup;
 mod mapping;
 pub mod masker;
 pub mod options;
+mod other_dags;
 mod patience;
 pub mod port;
 mod prepare;

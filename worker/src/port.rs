@@ -5,10 +5,13 @@ use serde_json::Value;
 use windrose_core::asset::AssetEvent;
 use windrose_core::claim::Claim;
 use windrose_core::connection::Connection;
-use windrose_core::ids::{AttemptId, RunKey, TaskInstanceKey};
+use windrose_core::ids::{AttemptId, DagId, RunId, RunKey, TaskId, TaskInstanceKey};
 use windrose_core::outcome::{RenderedFields, Report};
-use windrose_core::template::AssetEventQuery;
+use windrose_core::run::RunFacts;
+use windrose_core::task_state::TaskStateName;
+use windrose_core::template::{AssetEventQuery, XComQuery};
 use windrose_core::time::Timestamp;
+use windrose_operators::other_dags::{OtherDag, OtherRun, WantedRun};
 
 /// So many events of an asset a task can see.
 pub const MOST_ASSET_EVENTS: u32 = 10_000;
@@ -42,6 +45,38 @@ pub struct PreviousSuccess {
     pub started_at: Option<Timestamp>,
     /// When it ended.
     pub ended_at: Option<Timestamp>,
+}
+
+/// What a task asks about other DAGs, or wants of their runs; a last text is who wants it.
+#[derive(Debug, Clone)]
+pub enum DagQuestion {
+    /// A DAG.
+    Dag(DagId),
+    /// A run by its id.
+    Run(DagId, RunId),
+    /// A run by its logical date.
+    RunAt(DagId, Timestamp),
+    /// The states of a run's task instances.
+    TaskStates(DagId, RunId),
+    /// Make a run.
+    Trigger(WantedRun),
+    /// Have all tasks of a run decided again.
+    Clear(DagId, RunId, String),
+    /// Stop a run.
+    Cancel(DagId, RunId, String),
+}
+
+/// The answer to a [`DagQuestion`].
+#[derive(Debug, Clone)]
+pub enum DagAnswer {
+    /// The DAG, if it was ever there.
+    Dag(Option<OtherDag>),
+    /// The run, if there is one.
+    Run(Option<OtherRun>),
+    /// The states.
+    TaskStates(Vec<(TaskId, TaskStateName)>),
+    /// It is done, or refused with this sentence.
+    Done(Result<(), String>),
 }
 
 /// The worker's view of the rest of Windrose.
@@ -82,6 +117,16 @@ pub trait WorkerPort: Send + Sync {
         map_index: Option<i32>,
         key: &str,
     ) -> Result<Option<Value>, PortError>;
+
+    /// A value left by a task of another DAG or run; `run` is the one that asks.
+    async fn xcom_elsewhere(&self, _run: &RunFacts, _query: &XComQuery) -> Result<Option<Value>, PortError> {
+        Ok(None)
+    }
+
+    /// What a task asks about other DAGs, or wants of their runs.
+    async fn other_dags(&self, _question: &DagQuestion) -> Result<DagAnswer, PortError> {
+        Ok(DagAnswer::Done(Err("other DAGs are there only when a scheduler runs the task".to_owned())))
+    }
 
     /// Asset events, oldest first; of more than [`MOST_ASSET_EVENTS`] the newest. `run` is the run that asks.
     async fn asset_events(&self, _run: RunKey, _query: &AssetEventQuery) -> Result<Vec<AssetEvent>, PortError> {

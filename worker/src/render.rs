@@ -179,7 +179,9 @@ impl Lookup for TemplateLookup {
         let elsewhere = query.dag_id.as_deref().is_some_and(|dag| dag != claim.dag.dag_id.as_str())
             || query.run_id.as_deref().is_some_and(|run| run != claim.run.run_id.as_str());
         if elsewhere || query.include_prior_dates {
-            return Err("xcom_pull from another DAG or run is not supported yet; pull from this run.".to_owned());
+            let call = || self.services.port.xcom_elsewhere(&claim.run, query);
+            let found = self.runtime.block_on(patiently("xcom_elsewhere", &self.services.cancelled, call));
+            return Ok(found.map_err(|error| error.to_string())?.into_iter().collect());
         }
         let pulled = self.wait(self.services.xcom_pull(&query.task_id, query.map_index, &query.key))?;
         Ok(pulled.into_iter().collect())

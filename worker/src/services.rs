@@ -16,6 +16,7 @@ use windrose_core::outcome::XCom;
 use windrose_core::time::{Clock, Timestamp};
 use windrose_operators::context::{LogLevel, LogSource, TaskServices};
 use windrose_operators::error::TaskError;
+use windrose_operators::other_dags::OtherDags;
 use windrose_store::task_log::TaskLogWriter;
 
 use crate::lookup::SecretLookup;
@@ -70,7 +71,7 @@ impl AttemptServices {
     }
 
     /// The other side is gone, or the attempt is to stop: the operator ends, and whoever stopped it says why.
-    fn stopped(&self, _error: PortError) -> TaskError {
+    pub(crate) fn stopped(&self, _error: PortError) -> TaskError {
         self.cancelled.cancel();
         TaskError::Cancelled
     }
@@ -162,6 +163,10 @@ impl TaskServices for AttemptServices {
             Some(known) => known.extra.extend(update.extra),
             None => assets.push(update),
         }
+    }
+
+    fn other_dags(&self) -> &dyn OtherDags {
+        self
     }
 
     fn log(&self, source: LogSource, level: LogLevel, text: &str) {

@@ -29,9 +29,13 @@ pub(crate) enum Answer {
 
 /// Gives a command and, if a scheduler is alive, waits until it is done or refused.
 pub(crate) async fn give(store: &Store, command: &Command) -> Result<Answer> {
+    give_as(store, command, &std::env::var("USER").unwrap_or_else(|_| "cli".to_owned())).await
+}
+
+/// The same in the name of somebody.
+pub(crate) async fn give_as(store: &Store, command: &Command, who: &str) -> Result<Answer> {
     let payload = serde_json::to_value(command)?;
-    let who = std::env::var("USER").unwrap_or_else(|_| "cli".to_owned());
-    let id = store.insert_command(command.kind(), &payload, &who, clock::now()).await?;
+    let id = store.insert_command(command.kind(), &payload, who, clock::now()).await?;
     store.notify(Topic::Commands).await?;
     let deadline = tokio::time::Instant::now() + PATIENCE;
     let mut pause = Duration::from_millis(2);

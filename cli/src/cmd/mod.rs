@@ -2,7 +2,7 @@
 
 mod assets;
 mod check;
-mod commands;
+pub(crate) mod commands;
 mod completions;
 mod connections;
 mod dags;

@@ -1,5 +1,6 @@
 //! `windrose standalone`: scheduler, worker and web page in one process.
 
+mod other_dags;
 mod port;
 
 use std::process::ExitCode;

@@ -7,12 +7,14 @@ use windrose_core::claim::Claim;
 use windrose_core::connection::Connection;
 use windrose_core::ids::{AttemptId, RunKey, TaskInstanceKey};
 use windrose_core::outcome::{RenderedFields, Report};
-use windrose_core::template::AssetEventQuery;
+use windrose_core::run::RunFacts;
+use windrose_core::template::{AssetEventQuery, XComQuery};
 use windrose_scheduler::{Handle, Stopped, Taken};
 use windrose_store::{EventsOf, Page, Store, StoreError};
-use windrose_worker::port::{Ack, MOST_ASSET_EVENTS, PortError, PreviousSuccess, WorkerPort};
+use windrose_worker::port::{Ack, DagAnswer, DagQuestion, MOST_ASSET_EVENTS, PortError, PreviousSuccess, WorkerPort};
 
 use crate::clock;
+use crate::standalone::other_dags;
 
 pub(crate) struct StandalonePort {
     scheduler: Handle,
@@ -89,6 +91,14 @@ impl WorkerPort for StandalonePort {
         key: &str,
     ) -> Result<Option<Value>, PortError> {
         self.store.xcom(run, task_id, map_index, key).await.map_err(|e| unavailable(&e))
+    }
+
+    async fn xcom_elsewhere(&self, run: &RunFacts, query: &XComQuery) -> Result<Option<Value>, PortError> {
+        other_dags::xcom(&self.store, (&run.dag_id, &run.run_id), query).await.map_err(|e| unavailable(&e))
+    }
+
+    async fn other_dags(&self, question: &DagQuestion) -> Result<DagAnswer, PortError> {
+        other_dags::answer(&self.store, question).await
     }
 
     async fn asset_events(&self, run: RunKey, query: &AssetEventQuery) -> Result<Vec<AssetEvent>, PortError> {

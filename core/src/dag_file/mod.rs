@@ -24,6 +24,7 @@ mod known_fields;
 mod lint;
 mod mapping;
 mod operator_parameters;
+mod outline;
 mod own_fields;
 mod params;
 mod reader;
@@ -54,6 +55,7 @@ pub use canonical::content_hash;
 pub use diagnostics::{Diagnostic, Diagnostics, Severity};
 pub use duration::{MAX_DURATION, parse_duration};
 pub use lint::lint;
+pub use outline::{Outline, outline};
 pub use task_order::TaskOrder;
 
 /// The longest file, in bytes.

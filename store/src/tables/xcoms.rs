@@ -1,7 +1,9 @@
 //! XComs: values that tasks leave for one another.
 
 use serde_json::Value;
-use windrose_core::ids::{RunKey, TaskInstanceKey};
+use windrose_core::ids::{DagId, RunKey, TaskInstanceKey};
+use windrose_core::template::XComQuery;
+use windrose_core::time::Timestamp;
 
 use crate::Store;
 use crate::batch::XComRow;
@@ -82,6 +84,32 @@ impl Store {
             values.push(value);
         }
         Ok(if values.is_empty() { None } else { Some(Value::Array(values)) })
+    }
+
+    /// The run of a DAG with the last logical date up to this one in which such a value was left.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn run_with_xcom(
+        &self,
+        dag_id: &DagId,
+        logical_date: Timestamp,
+        query: &XComQuery,
+    ) -> Result<Option<RunKey>, StoreError> {
+        let row = sqlx::query(
+            "SELECT dag_run.run_key AS run_key FROM dag_run JOIN xcom ON xcom.run_key = dag_run.run_key
+             WHERE dag_id = $1 AND logical_date <= $2 AND task_id = $3 AND name = $4
+                 AND (CAST($5 AS BIGINT) IS NULL OR map_index = $5)
+             ORDER BY logical_date DESC LIMIT 1",
+        )
+        .bind(dag_id.as_str())
+        .bind(logical_date.as_micros())
+        .bind(query.task_id.as_str())
+        .bind(query.key.as_str())
+        .bind(query.map_index.map(i64::from))
+        .fetch_optional(self.reader())
+        .await?;
+        row.map(|row| Ok(RunKey(decode::number(&row, "run_key")?))).transpose()
     }
 
     /// Everything that a task instance left, by name.
