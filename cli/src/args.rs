@@ -1,13 +1,19 @@
 //! What can be typed. Doc comments are the help texts.
 
+mod backfill;
+mod changes;
+
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand};
 
+pub(crate) use backfill::{BackfillArgs, BackfillCommand, ReprocessArg};
+pub(crate) use changes::{ChangeArgs, RunMark, SelectArgs, TaskMark};
+
 /// Workflow orchestration: what Airflow does, in one binary.
 ///
-/// Exit codes: 0 success, 1 an error or a failed run or check, 2 wrong usage, 3 a command (trigger, cancel, clear) that is
-/// kept but not done yet, as when no scheduler is running.
+/// Exit codes: 0 success, 1 an error or a failed run or check, 2 wrong usage, 3 a command (trigger, cancel, clear, mark,
+/// backfill) that is kept but not done yet, as when no scheduler is running.
 #[derive(Debug, Parser)]
 #[command(name = "windrose", version, propagate_version = true, max_term_width = 120)]
 pub(crate) struct Args {
@@ -36,14 +42,17 @@ pub(crate) enum Command {
     /// DAGs: list, check, trigger, simulate ….
     #[command(subcommand)]
     Dags(DagsCommand),
-    /// DAG runs: list, watch, cancel ….
+    /// DAG runs: list, watch, cancel, clear, mark ….
     #[command(subcommand)]
     Runs(RunsCommand),
-    /// Task instances: list, logs, test.
+    /// Task instances: list, logs, tries, clear, mark, test.
     #[command(subcommand)]
     Tasks(TasksCommand),
     /// Why a DAG, a run or a task does not run now, and what will wake it.
     Explain(ExplainArgs),
+    /// Runs for dates of the past.
+    #[command(subcommand)]
+    Backfill(BackfillCommand),
     /// Connections of the metadata database.
     #[command(subcommand)]
     Connections(ConnectionsCommand),
@@ -170,9 +179,12 @@ pub(crate) struct TriggerArgs {
     /// The run's id [default: manual__ and the time].
     #[arg(long)]
     pub run_id: Option<String>,
-    /// The instant the run stands for, as RFC 3339 [default: now].
+    /// The instant the run stands for, as RFC 3339 [default: that of --run-after, or now].
     #[arg(long, value_name = "TIME")]
     pub logical_date: Option<chrono::DateTime<chrono::Utc>>,
+    /// Do not start it before this instant, as RFC 3339.
+    #[arg(long, value_name = "TIME")]
+    pub run_after: Option<chrono::DateTime<chrono::Utc>>,
     /// A word for whoever looks at it later.
     #[arg(long)]
     pub note: Option<String>,
@@ -221,6 +233,32 @@ pub(crate) enum RunsCommand {
     Watch(RunArg),
     /// Stop a run: its processes and remote work are cancelled, and it fails.
     Cancel(RunArg),
+    /// Clear the task instances of a run, so that it runs again.
+    Clear {
+        /// The run.
+        #[command(flatten)]
+        run: RunArg,
+        /// Only task instances that failed, or did not run because of those.
+        #[arg(long)]
+        only_failed: bool,
+        /// Only task instances that a worker has now; together with --only-failed, either.
+        #[arg(long)]
+        only_running: bool,
+        /// Which runs, and how.
+        #[command(flatten)]
+        change: ChangeArgs,
+    },
+    /// Say how a run ended: all its task instances become successful, or what runs of it is cancelled and fails.
+    Mark {
+        /// How.
+        state: RunMark,
+        /// The run.
+        #[command(flatten)]
+        run: RunArg,
+        /// Which runs, and how.
+        #[command(flatten)]
+        change: ChangeArgs,
+    },
 }
 
 /// `windrose tasks …`
@@ -247,18 +285,47 @@ pub(crate) enum TasksCommand {
         #[arg(short, long)]
         follow: bool,
     },
+    /// Every try of a task instance, and how it ended; their logs are shown by `tasks logs --try`.
+    Tries {
+        /// The DAG's id.
+        dag_id: String,
+        /// The task's id.
+        task_id: String,
+        /// The run's id [default: the newest run].
+        #[arg(long)]
+        run_id: Option<String>,
+        /// Which mapped instance.
+        #[arg(long, default_value_t = -1, allow_negative_numbers = true)]
+        map_index: i32,
+    },
     /// Clear task instances, so that they run again.
     Clear {
         /// The DAG's id.
         dag_id: String,
-        /// The task's id [default: all tasks of the run].
-        task_id: Option<String>,
-        /// The run's id [default: the newest run].
-        #[arg(long)]
-        run_id: Option<String>,
-        /// Clear also what is downstream.
-        #[arg(long)]
-        downstream: bool,
+        /// The tasks' ids [default: all tasks of the run].
+        task_ids: Vec<String>,
+        /// Which of their instances.
+        #[command(flatten)]
+        select: SelectArgs,
+        /// Which runs, and how.
+        #[command(flatten)]
+        change: ChangeArgs,
+    },
+    /// Say where task instances stand; what failed below them is cleared.
+    Mark {
+        /// Where.
+        state: TaskMark,
+        /// The DAG's id.
+        dag_id: String,
+        /// The tasks' ids.
+        #[arg(required = true)]
+        task_ids: Vec<String>,
+        /// Which of their instances.
+        #[command(flatten)]
+        select: SelectArgs,
+        /// Which runs, and how.
+        #[command(flatten)]
+        change: ChangeArgs,
     },
     /// Run one task here and now, with no scheduler and no state kept.
     Test {

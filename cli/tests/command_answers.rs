@@ -49,11 +49,14 @@ fn commands_wait_for_a_scheduler(database: Option<&str>) {
     for run in ["r", "s"] {
         assert_eq!(workspace.run_to_end("two", run).state(), "success");
     }
-    workspace.ok(&["dags", "trigger", "two", "--run-id", "long", "--conf", r#"{"do": "sleep 1000"}"#]);
+    // It ends with the test: a scheduler that is killed leaves its processes behind.
+    let work = format!("while test -e {}; do sleep 0.1; done", workspace.path().display());
+    let conf = json!({ "do": work }).to_string();
+    workspace.ok(&["dags", "trigger", "two", "--run-id", "long", "--conf", &conf]);
     let _ = workspace.task_in("two", "long", "b_first", "running");
     // Killed, not asked to stop: it had no chance to say that it goes.
     standalone.kill();
-    is_queued(&workspace, &["tasks", "clear", "two", "--run-id", "r"]);
+    is_queued(&workspace, &["tasks", "clear", "--yes", "two", "--run-id", "r"]);
     is_queued(&workspace, &["runs", "cancel", "two", "long"]);
     assert_eq!(workspace.find_run("two", "long").unwrap().state(), "running", "nobody has done it yet");
 
@@ -83,14 +86,18 @@ fn with_a_scheduler_commands_say_what_they_did() {
     assert_eq!((code, run.trim(), said.as_str()), (Some(0), "r", ""));
     assert_eq!(workspace.run_to_end("two", "r").state(), "success");
 
-    let (code, _, said) = answered(&workspace, &["tasks", "clear", "two", "a_second", "--run-id", "r"]);
+    let (code, _, said) = answered(&workspace, &["tasks", "clear", "--yes", "two", "a_second", "--run-id", "r"]);
     assert_eq!((code, said.trim()), (Some(0), "1 task instance of run 'r' cleared, to run again"));
     assert_eq!(workspace.run_to_end("two", "r").state(), "success");
-    let (code, _, said) = answered(&workspace, &["tasks", "clear", "two", "b_first", "--downstream", "--run-id", "r"]);
+    let (code, _, said) =
+        answered(&workspace, &["tasks", "clear", "--yes", "two", "b_first", "--downstream", "--run-id", "r"]);
     assert_eq!((code, said.trim()), (Some(0), "2 task instances of run 'r' cleared, to run again"));
-    let cleared = workspace.json(&["tasks", "clear", "two", "--run-id", "r"]);
-    assert_eq!(cleared, json!({ "dag_id": "two", "run_id": "r", "status": "done", "cleared": 2 }));
-    let said = workspace.refused(&["tasks", "clear", "two", "nosuch", "--run-id", "r"]);
+    let cleared = workspace.json(&["tasks", "clear", "--yes", "two", "--run-id", "r"]);
+    assert_eq!(
+        cleared,
+        json!({ "dag_id": "two", "run_id": "r", "status": "done", "cleared": 2, "marked": 0, "stopped": 0, "runs": 1 })
+    );
+    let said = workspace.refused(&["tasks", "clear", "--yes", "two", "nosuch", "--run-id", "r"]);
     assert!(said.contains("has no task instance 'nosuch'"), "{said}");
 
     workspace.ok(&["dags", "trigger", "two", "--run-id", "long", "--conf", r#"{"do": "sleep 1000"}"#]);
@@ -106,8 +113,8 @@ fn a_run_that_has_not_begun_can_be_cancelled_but_not_cleared() {
     let _standalone = workspace.standalone();
     workspace.ok(&["dags", "pause", "two"]);
     workspace.ok(&["dags", "trigger", "two", "--run-id", "waits"]);
-    let said = workspace.refused(&["tasks", "clear", "two", "--run-id", "waits"]);
-    assert!(said.contains("has not begun: nothing is to be cleared"), "{said}");
+    let said = workspace.refused(&["tasks", "clear", "--yes", "two", "--run-id", "waits"]);
+    assert!(said.contains("has not begun: nothing is to be cleared or marked"), "{said}");
     let cancelled = workspace.json(&["runs", "cancel", "two", "waits"]);
     assert_eq!(cancelled["stopped"], 0, "{cancelled}");
     assert_eq!(workspace.find_run("two", "waits").unwrap().state(), "failed");

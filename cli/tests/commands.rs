@@ -75,13 +75,13 @@ fn a_run_is_triggered_watched_and_cleared() {
     assert_eq!(workspace.json(&["runs", "watch", "greet", "r"])["state"], "success");
     assert_eq!(workspace.json(&["tasks", "list", "greet", "r"]).as_array().unwrap().len(), 2);
 
-    workspace.ok(&["tasks", "clear", "greet", "hello", "--run-id", "r"]);
+    workspace.ok(&["tasks", "clear", "--yes", "greet", "hello", "--run-id", "r"]);
     let run = wait_until("the second try", || {
         let run = workspace.run_to_end("greet", "r");
         if run.task("hello")["try_number"] == 2 { Ok(run) } else { Err(format!("{run:?}")) }
     });
     assert_eq!(run.state(), "success");
-    workspace.ok(&["tasks", "clear", "greet", "--run-id", "r"]);
+    workspace.ok(&["tasks", "clear", "--yes", "greet", "--run-id", "r"]);
     wait_until("all tasks again", || {
         let run = workspace.run_to_end("greet", "r");
         if run.task("bye")["try_number"] == 2 { Ok(()) } else { Err(format!("{run:?}")) }

@@ -30,12 +30,12 @@ const LONG: &str = r#"
 chain = ["a", "b"]
 [tasks.a]
 operator = "bash"
-bash_command = "echo pid $$; sleep 1000"
+bash_command = "echo pid $$; while test -e FOLDER; do sleep 0.1; done"
 [tasks.b]
 operator = "empty"
 [tasks.beside]
 operator = "bash"
-bash_command = "sleep 1000"
+bash_command = "while test -e FOLDER; do sleep 0.1; done"
 "#;
 
 struct Killed {
@@ -49,7 +49,8 @@ struct Killed {
 fn workspace(database: Option<&str>) -> Workspace {
     let workspace = Workspace::new(env!("CARGO_BIN_EXE_windrose"), database);
     workspace.write_dag("quick.toml", QUICK);
-    workspace.write_dag("long.toml", LONG);
+    // It ends with the test: a scheduler that is killed leaves its processes behind.
+    workspace.write_dag("long.toml", &LONG.replace("FOLDER", &workspace.path().display().to_string()));
     workspace
 }
 
@@ -91,13 +92,14 @@ fn clears_survive_kills(database: Option<&str>) {
         let _ = workspace.ok(&["dags", "trigger", "quick", "--run-id", &run, "--wait"]);
         if seed == 0 {
             let began = Instant::now();
-            let _ = workspace.ok(&["tasks", "clear", "quick", "--run-id", &run]);
+            let _ = workspace.ok(&["tasks", "clear", "quick", "--yes", "--run-id", &run]);
             usual = began.elapsed();
             assert_eq!(workspace.run_to_end("quick", &run).state(), "success");
             standalone.kill();
             continue;
         }
-        let killed = killed_during(&workspace, standalone, seed, usual, &["tasks", "clear", "quick", "--run-id", &run]);
+        let killed =
+            killed_during(&workspace, standalone, seed, usual, &["tasks", "clear", "quick", "--yes", "--run-id", &run]);
         let untouched =
             all_or_none(&killed, |task| task["state"] == "success" && task["try_number"].as_u64() < Some(2));
         assert!(!(killed.done && untouched), "{}: it was said to be done", killed.story);

@@ -157,7 +157,7 @@ fn killed_and_cleared(lab: &windrose_testkit::lab::Lab, workspace: &Workspace, w
     assert_eq!(run["run"]["state"], "success", "{run:#}");
     assert_eq!(lab.count(work.start), 1, "the restarted Windrose takes hold of the work");
 
-    let cleared = workspace.run(&["tasks", "clear", work.dag, work.task]);
+    let cleared = workspace.run(&["tasks", "clear", "--yes", work.dag, work.task]);
     assert!(cleared.status.success(), "{}", String::from_utf8_lossy(&cleared.stderr));
     wait_until("a cleared task to do its work anew", || {
         let starts = lab.count(work.start);

@@ -5,6 +5,7 @@
 
 pub mod asset;
 pub mod attempt;
+pub mod backfill;
 pub mod catalog;
 pub mod cause;
 pub mod claim;
@@ -16,6 +17,7 @@ pub mod jitter;
 pub mod log_line;
 pub mod mapping;
 pub mod outcome;
+pub mod params;
 pub mod poke_interval;
 pub mod priority_weight;
 pub mod python_json;

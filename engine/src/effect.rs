@@ -88,6 +88,10 @@ pub struct RunChange {
     pub ended_at: Option<Timestamp>,
 }
 
+/// More than any two effective priority weights differ by: a backfill's task instances wait behind all others, so that it
+/// never holds up a scheduled run.
+pub const BACKFILL_BEHIND: i64 = 1 << 40;
+
 /// A task instance that wants slots.
 #[derive(Debug, Clone)]
 pub struct Candidate {
@@ -97,7 +101,7 @@ pub struct Candidate {
     pub dag: Arc<Dag>,
     /// The position of the task in [`Dag::tasks`].
     pub position: usize,
-    /// Its effective priority weight: higher goes first.
+    /// Its effective priority weight: higher goes first. That of a backfill's task instance is lower by [`BACKFILL_BEHIND`].
     pub weight: i64,
     /// The run's logical date, or the date it runs after: older goes first among equal weights.
     pub run_date: Timestamp,

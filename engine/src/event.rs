@@ -1,5 +1,6 @@
 //! What can happen to a run, and how it is refused.
 
+use serde::{Deserialize, Serialize};
 use windrose_core::ids::{AttemptId, TaskId, TaskInstanceKey};
 use windrose_core::outcome::Report;
 use windrose_core::run_state::IllegalRunTransition;
@@ -76,6 +77,15 @@ pub enum Event {
         /// Who.
         by: String,
     },
+    /// The same for many task instances at once.
+    MarkTasks {
+        /// Which.
+        selection: Selection,
+        /// Where.
+        state: MarkedState,
+        /// Who.
+        by: String,
+    },
     /// A person says how the run ended.
     MarkRun {
         /// True: all its task instances become successful. False: as [`Event::Cancel`].
@@ -109,7 +119,8 @@ pub enum Event {
 }
 
 /// Where a person can put a task instance.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum MarkedState {
     /// Done.
     Success,
@@ -129,8 +140,9 @@ impl From<MarkedState> for FinalState {
     }
 }
 
-/// Which task instances a clear takes.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+/// Which task instances a clear or a mark takes.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Selection {
     /// These tasks; empty means every task of the run.
     pub tasks: Vec<TaskId>,
@@ -138,8 +150,12 @@ pub struct Selection {
     pub upstream: bool,
     /// And everything downstream of them.
     pub downstream: bool,
+    /// Of the named tasks only these mapped instances; empty means all of them.
+    pub map_indexes: Vec<i32>,
     /// Of all those, only the failed and upstream_failed ones.
     pub only_failed: bool,
+    /// Of all those, only those that a worker holds; together with `only_failed`, either.
+    pub only_running: bool,
 }
 
 /// The event came too late or does not fit; nothing has changed.

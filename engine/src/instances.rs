@@ -98,7 +98,7 @@ impl RunMachine {
         position.ok_or_else(|| self.unknown(task))
     }
 
-    fn unknown(&self, task: &TaskId) -> Refused {
+    pub(crate) fn unknown(&self, task: &TaskId) -> Refused {
         Refused::UnknownTask { dag: self.facts.dag_id.to_string(), task: task.to_string() }
     }
 

@@ -21,6 +21,7 @@
 
 pub mod admission;
 pub mod assets;
+pub mod backfill;
 mod command;
 pub mod counters;
 pub mod due;
@@ -33,6 +34,7 @@ mod mapping;
 pub mod past;
 pub mod plan;
 mod readiness;
+mod rehearsal;
 mod report;
 mod retry;
 mod routing;
@@ -52,5 +54,6 @@ pub use effect::{Candidate, Effect, RunChange};
 pub use event::{Event, MarkedState, Refused, Selection};
 pub use past::{PastNews, PreviousRun};
 pub use plan::Plan;
+pub use rehearsal::{PlannedChange, Rehearsal};
 pub use run_machine::RunMachine;
 pub use snapshot::{RunSnapshot, TaskSnapshot};

@@ -7,13 +7,13 @@ use indexmap::IndexMap;
 use windrose_core::cause::Cause;
 use windrose_core::ids::TaskInstanceKey;
 use windrose_core::run::RunFacts;
-use windrose_core::run_state::{RunEvent, RunState};
+use windrose_core::run_state::{RunEvent, RunState, RunType};
 use windrose_core::task_instance::TaskChange;
 use windrose_core::task_state::{FinalState, TaskState};
 use windrose_core::time::Timestamp;
 
 use crate::counters::UpstreamCounts;
-use crate::effect::{Candidate, Effect, RunChange};
+use crate::effect::{BACKFILL_BEHIND, Candidate, Effect, RunChange};
 use crate::event::{Event, Refused};
 use crate::instances::Mapped;
 use crate::past::Past;
@@ -282,6 +282,17 @@ impl RunMachine {
         }
     }
 
+    /// The same run in a machine of its own, which has heard nothing of the run before.
+    #[must_use]
+    pub fn copied(&self) -> Self {
+        self.under(&self.plan)
+    }
+
+    /// What is known of the run has changed: after [`Event::NewVersion`] it is pinned to another version.
+    pub fn set_facts(&mut self, facts: Arc<RunFacts>) {
+        self.facts = facts;
+    }
+
     /// How many judgements and edge updates there have been: the measure of what an event costs.
     #[must_use]
     pub const fn work(&self) -> u64 {
@@ -289,11 +300,12 @@ impl RunMachine {
     }
 
     pub(crate) fn candidate(&self, p: u32) -> Candidate {
+        let behind = if self.facts.run_type == RunType::Backfill { BACKFILL_BEHIND } else { 0 };
         Candidate {
             key: self.key(p),
             dag: Arc::clone(self.plan.dag()),
             position: self.position_of(p) as usize,
-            weight: self.plan.weight(self.position_of(p)),
+            weight: self.plan.weight(self.position_of(p)) - behind,
             run_date: self.facts.logical_date.unwrap_or(self.facts.run_after),
         }
     }

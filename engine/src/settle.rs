@@ -39,6 +39,7 @@ impl RunMachine {
             Event::MarkRun { success: false, by } => self.mark_run_failed(now, &by),
             Event::MarkRun { success: true, by } => self.mark_run_successful(now, &by),
             Event::MarkTask { key, state, by } => self.mark_task(now, &key, state, &by),
+            Event::MarkTasks { selection, state, by } => self.mark_tasks(now, &selection, state, &by),
             Event::Clear { selection, by } => self.clear(now, &selection, &by),
             Event::PreviousRun(run) => {
                 self.past = Past::from_run(&self.plan, &run);

@@ -16,6 +16,7 @@ use windrose_store::{DagChange, Listener, PoolRow, Store, StoreError, Topic};
 
 use crate::Options;
 use crate::assets::Assets;
+use crate::backfill::Backfills;
 use crate::dag_folder::{DagFolder, FolderWatch};
 use crate::dag_set::{DagSet, Reading};
 use crate::error::SchedulerError;
@@ -48,6 +49,7 @@ pub(crate) struct Driver {
     pub(crate) creation: RunCreation,
     pub(crate) runs: Runs,
     pub(crate) paused: HashSet<DagId>,
+    pub(crate) backfills: Backfills,
     /// When a waiting run may start for the sake of its own date.
     pub(crate) next_start: Option<Timestamp>,
     pub(crate) resuming: Vec<Resuming>,
@@ -117,6 +119,7 @@ impl Driver {
             creation: RunCreation::default(),
             runs: Runs::default(),
             paused: HashSet::new(),
+            backfills: Backfills::default(),
             next_start: None,
             resuming: Vec::new(),
             last_key: RunKey(0),

@@ -5,6 +5,8 @@
 //! as rows (commands, paused flags, pools) and a wake-up.
 
 mod assets;
+mod backfill;
+mod change;
 mod commands;
 mod dag_folder;
 mod dag_set;
@@ -21,6 +23,7 @@ mod runs;
 #[cfg(test)]
 mod simulation;
 mod sweep;
+mod trigger;
 mod turn;
 
 use std::path::PathBuf;
@@ -34,11 +37,14 @@ use windrose_core::dag_file::Defaults;
 use windrose_core::time::Clock;
 use windrose_store::Store;
 
-pub use commands::Command;
+pub use backfill::{BackfillPlan, BackfillRequest, PlannedDate, plan_backfill};
+pub use change::{Action, Change, RunPlan, plan_change};
+pub use commands::{Command, Failed};
 pub use dag_folder::{DagFolder, FileChange, FolderWatch};
 pub use error::SchedulerError;
 pub use explain::{Explanation, Subject};
 pub use handle::{Cancellation, Handle, Stopped, Taken};
+pub use trigger::ManualRun;
 
 /// How a scheduler is to work.
 pub struct Options {

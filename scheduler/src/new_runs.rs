@@ -10,7 +10,7 @@ use windrose_core::run::{DataInterval, RunFacts};
 use windrose_core::run_state::{RunState, RunType};
 use windrose_core::time::Timestamp;
 use windrose_core::timetable::{Bounds, DueRun, Timetable};
-use windrose_engine::admission::runs_to_start;
+use windrose_engine::admission::{QueuedRun, runs_to_start};
 use windrose_engine::past::{PreviousRun, counts_as_previous};
 use windrose_engine::run_creation::ScheduledDag;
 use windrose_engine::{Event, RunMachine};
@@ -19,7 +19,7 @@ use windrose_store::{EventRow, NewRun, NewTask, StoreError};
 use crate::dag_set::{Unusable, Version};
 use crate::drive::Driver;
 use crate::restore::snapshots;
-use crate::runs::{Tasks, Waiting};
+use crate::runs::{Tasks, Waiting, counts};
 
 impl Driver {
     /// Says how a DAG's runs are to be created, from what memory and the database hold.
@@ -72,7 +72,7 @@ impl Driver {
     }
 
     pub(crate) fn active_runs(&self, dag_id: &DagId) -> u32 {
-        let waiting = self.runs.waiting.values().filter(|w| w.facts.dag_id == *dag_id).count();
+        let waiting = self.runs.waiting.values().filter(|w| w.facts.dag_id == *dag_id && counts(&w.facts)).count();
         u32::try_from(waiting).unwrap_or(u32::MAX).saturating_add(self.runs.running.get(dag_id).copied().unwrap_or(0))
     }
 
@@ -142,7 +142,7 @@ impl Driver {
 
     /// When the next waiting run may start for the sake of its own date, or runs are left over from a full turn.
     pub(crate) fn next_start(&self, now: Timestamp) -> Option<Timestamp> {
-        if self.runs.ended.is_empty() { self.next_start } else { Some(now) }
+        if self.runs.ended.is_empty() && !self.backfills.has_more() { self.next_start } else { Some(now) }
     }
 
     /// Starts queued runs for which there is a place. Runs of paused DAGs wait, as in Airflow.
@@ -152,7 +152,8 @@ impl Driver {
         }
         self.runs.places_changed = false;
         let waiting = self.runs.waiting.values().map(|w| &w.place);
-        let queued: Vec<_> = waiting.filter(|place| !self.paused.contains(&place.dag_id)).cloned().collect();
+        let held = |place: &&QueuedRun| self.paused.contains(&place.dag_id) || self.backfills.hold(place.run);
+        let queued: Vec<_> = waiting.filter(|place| !held(place)).cloned().collect();
         self.next_start = queued.iter().map(|place| place.run_after).filter(|at| *at > now).min();
         for run in runs_to_start(now, &queued, &self.runs.running) {
             let Some(waiting) = self.runs.waiting.remove(&run) else { continue };
@@ -162,6 +163,9 @@ impl Driver {
     }
 
     async fn start_run(&mut self, now: Timestamp, waiting: &Waiting) -> Result<(), StoreError> {
+        if waiting.tasks == Tasks::InMemory {
+            return self.start_live(now, waiting.facts.key).await;
+        }
         let facts = &waiting.facts;
         let version = match self.dags.version(&facts.dag_id, &facts.dag_version, &self.store).await {
             Ok(version) => version,
@@ -174,7 +178,7 @@ impl Driver {
         let folder = self.dags.folder_of(&version);
         let depends = version.plan.depends_on_past();
         let rows = match waiting.tasks {
-            Tasks::Fresh => Vec::new(),
+            Tasks::Fresh | Tasks::InMemory => Vec::new(),
             Tasks::InDatabase => snapshots(self.store.tasks(facts.key).await?, version.plan.dag()),
         };
         let machine = RunMachine::restore(version.plan, Arc::clone(facts), RunState::Queued, None, None, rows);
@@ -184,6 +188,17 @@ impl Driver {
         }
         if let Err(refused) = self.runs.feed(now, facts.key, Event::Start) {
             tracing::error!(dag_id = %facts.dag_id, run_id = %facts.run_id, %refused, "a queued run cannot start");
+        }
+        Ok(())
+    }
+
+    /// A run that was cleared has its tasks in memory already.
+    async fn start_live(&mut self, now: Timestamp, run: RunKey) -> Result<(), StoreError> {
+        if self.runs.live.get(&run).is_some_and(|live| live.machine.plan().depends_on_past()) {
+            self.tell_previous(now, run).await?;
+        }
+        if let Err(refused) = self.runs.feed(now, run, Event::Start) {
+            tracing::error!(%refused, "a cleared run cannot start");
         }
         Ok(())
     }
@@ -247,6 +262,7 @@ impl Driver {
     /// Runs that ended make room for others, and are let go.
     pub(crate) async fn note_ended(&mut self) -> Result<(), StoreError> {
         for (dag_id, run) in self.runs.release_ended() {
+            self.backfills.run_ended(run);
             let active = self.active_runs(&dag_id);
             self.creation.active_runs(&dag_id, active);
             self.assets.triggers.run_ended(&dag_id);

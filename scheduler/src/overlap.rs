@@ -53,7 +53,7 @@ impl Driver {
     }
 
     fn cancel_for_overlap(&mut self, now: Timestamp, run: RunKey, why: &str) {
-        let facts = match self.runs.waiting.remove(&run) {
+        let facts = match self.runs.leave_queue(run) {
             Some(waiting) => {
                 self.runs.fail_queued(now, &waiting.facts);
                 waiting.facts

@@ -30,6 +30,7 @@ impl Driver {
             self.restore_run(row, &survivors).await?;
         }
         self.restore_assets().await?;
+        self.restore_backfills().await?;
         for dag in self.store.dags().await? {
             self.schedule_dag(&dag.dag_id, dag.paused, dag.passed_over).await?;
         }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use windrose_core::claim::Claim;
 use windrose_core::ids::{AttemptId, DagId, RunId, RunKey, TaskInstanceKey};
 use windrose_core::run::RunFacts;
-use windrose_core::run_state::RunState;
+use windrose_core::run_state::{RunState, RunType};
 use windrose_core::task_state::TaskState;
 use windrose_core::time::Timestamp;
 use windrose_engine::admission::QueuedRun;
@@ -23,7 +23,7 @@ use crate::outbox::Outbox;
 /// A running run.
 pub(crate) struct Live {
     pub(crate) machine: RunMachine,
-    folder: PathBuf,
+    pub(crate) folder: PathBuf,
     /// Where it stands in [`Runs::timers`].
     timeout: Option<Timestamp>,
 }
@@ -42,6 +42,8 @@ pub(crate) enum Tasks {
     Fresh,
     /// Its rows say.
     InDatabase,
+    /// It is one of [`Runs::live`]: it was cleared.
+    InMemory,
 }
 
 /// A run that has ended.
@@ -65,6 +67,7 @@ pub(crate) struct Survivors {
 pub(crate) struct Runs {
     pub(crate) live: HashMap<RunKey, Live>,
     pub(crate) waiting: BTreeMap<RunKey, Waiting>,
+    /// By DAG, those of backfills left out: they have a limit of their own.
     pub(crate) running: HashMap<DagId, u32>,
     pub(crate) admission: Admission,
     pub(crate) outbox: Outbox,
@@ -113,7 +116,7 @@ impl Runs {
     /// Takes over a machine, with what it already wants to say.
     pub(crate) fn adopt(&mut self, now: Timestamp, machine: RunMachine, folder: PathBuf) {
         let facts = Arc::clone(machine.facts());
-        if machine.state() == RunState::Running {
+        if machine.state() == RunState::Running && counts(&facts) {
             *self.running.entry(facts.dag_id.clone()).or_default() += 1;
         }
         for task in machine.tasks() {
@@ -198,9 +201,11 @@ impl Runs {
                 Effect::Expand { key, length, .. } => told.push((key.task.clone(), PastNews::Expanded(*length))),
                 Effect::SetRun(change) => {
                     let facts = live.machine.facts();
-                    let count = self.running.entry(facts.dag_id.clone()).or_default();
-                    let (was, is) = (change.from == RunState::Running, change.to == RunState::Running);
-                    *count = (*count + u32::from(is)).saturating_sub(u32::from(was));
+                    if counts(facts) {
+                        let count = self.running.entry(facts.dag_id.clone()).or_default();
+                        let (was, is) = (change.from == RunState::Running, change.to == RunState::Running);
+                        *count = (*count + u32::from(is)).saturating_sub(u32::from(was));
+                    }
                     if change.to.is_final() {
                         self.ended.push((facts.dag_id.clone(), run));
                         self.over.push(Over { facts: Arc::clone(facts), failed: change.to == RunState::Failed });
@@ -361,16 +366,41 @@ impl Runs {
         self.ended.push((facts.dag_id.clone(), facts.key));
     }
 
+    /// Takes a run out of the queue. `None` if it has a machine in memory, which then decides.
+    pub(crate) fn leave_queue(&mut self, run: RunKey) -> Option<Waiting> {
+        self.waiting.remove(&run).filter(|waiting| waiting.tasks != Tasks::InMemory)
+    }
+
+    /// A live run that was cleared after its end waits for a place like any other.
+    pub(crate) fn enqueue_live(&mut self, run: RunKey) {
+        if self.waiting.contains_key(&run) {
+            return;
+        }
+        if let Some(live) = self.live.get(&run) {
+            let (facts, limit) = (Arc::clone(live.machine.facts()), live.machine.plan().dag().max_active_runs);
+            self.put_in_queue(facts, limit, Tasks::InMemory);
+        }
+    }
+
     /// A run that waits for a place under `max_active_runs`.
     pub(crate) fn enqueue(&mut self, facts: RunFacts, version: &Version, tasks: Tasks) {
+        self.put_in_queue(Arc::new(facts), version.plan.dag().max_active_runs, tasks);
+    }
+
+    fn put_in_queue(&mut self, facts: Arc<RunFacts>, max_active_runs: u32, tasks: Tasks) {
         let place = QueuedRun {
             run: facts.key,
             dag_id: facts.dag_id.clone(),
             run_type: facts.run_type,
             run_after: facts.run_after,
-            max_active_runs: version.plan.dag().max_active_runs,
+            max_active_runs,
         };
         self.places_changed = true;
-        self.waiting.insert(facts.key, Waiting { facts: Arc::new(facts), place, tasks });
+        self.waiting.insert(facts.key, Waiting { facts, place, tasks });
     }
+}
+
+/// Whether a run takes one of its DAG's `max_active_runs` places.
+pub(crate) fn counts(facts: &RunFacts) -> bool {
+    facts.run_type != RunType::Backfill
 }

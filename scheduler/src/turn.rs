@@ -117,6 +117,7 @@ impl Driver {
             self.create_due_runs(now);
             self.note_asset_events(now);
             self.create_asset_runs(now);
+            self.advance_backfills(now).await?;
             self.start_waiting_runs(now).await?;
             // A run without work ends as soon as it starts, and makes room for the next one.
             if self.runs.ended.is_empty() {

@@ -10,6 +10,7 @@ use windrose_core::task_state::TaskState;
 use windrose_core::time::Timestamp;
 
 use crate::tables::assets::{AssetEventRow, AssetQueueRow, AssetRunRow};
+use crate::tables::backfills::BackfillWrite;
 
 /// All writes of one batch. They are applied in the order of the fields, and within a field in the order of the list;
 /// either all of them happen or none.
@@ -37,6 +38,10 @@ pub struct Batch {
     pub xcoms: Vec<XComRow>,
     /// What the templates of attempts became; it replaces what they were before.
     pub rendered: Vec<RenderedRow>,
+    /// What becomes of backfills.
+    pub backfills: Vec<BackfillWrite>,
+    /// What people note about runs, in place of what was noted before.
+    pub notes: Vec<(RunKey, String)>,
     /// Commands that were carried out.
     pub commands_done: Vec<CommandDone>,
     /// Assets that have changed.
@@ -70,6 +75,8 @@ impl Batch {
             clear_xcoms,
             xcoms,
             rendered,
+            backfills,
+            notes,
             commands_done,
             asset_events,
             asset_queue,
@@ -89,6 +96,8 @@ impl Batch {
             && clear_xcoms.is_empty()
             && xcoms.is_empty()
             && rendered.is_empty()
+            && backfills.is_empty()
+            && notes.is_empty()
             && commands_done.is_empty()
             && asset_events.is_empty()
             && asset_queue.is_empty()

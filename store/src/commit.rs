@@ -10,7 +10,8 @@ use crate::Store;
 use crate::batch::{Batch, RemovedTask, RunWrite};
 use crate::error::StoreError;
 use crate::tables::{
-    assets, attempts, commands, dags, event_log, missed_deadlines, notifications, rendered_fields, runs, tasks, xcoms,
+    assets, attempts, backfills, commands, dags, event_log, missed_deadlines, notifications, rendered_fields, runs,
+    tasks, xcoms,
 };
 
 /// A transaction of the store.
@@ -60,6 +61,8 @@ async fn write(
     xcoms::put(tx, &batch.xcoms).await?;
     rendered_fields::put(tx, &batch.rendered).await?;
     tasks::name(tx, &batch.rendered).await?;
+    backfills::write(tx, &batch.backfills).await?;
+    runs::note(tx, &batch.notes).await?;
     commands::finish(tx, &batch.commands_done).await?;
     assets::insert_events(tx, &batch.asset_events).await?;
     assets::enqueue(tx, &batch.asset_queue).await?;

@@ -47,6 +47,7 @@ pub use tables::asset_references::{AssetReference, AssetReferenceRow, AssetRole,
 pub use tables::assets::{AssetEventRow, AssetQueueRow, AssetRunRow};
 pub use tables::attempts::AttemptRow;
 pub use tables::audit::AuditRow;
+pub use tables::backfills::{BackfillDate, BackfillRow, BackfillRun, BackfillWrite};
 pub use tables::commands::CommandRow;
 pub use tables::connections::Imported;
 pub use tables::dag_versions::DagVersionRow;

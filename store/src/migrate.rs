@@ -17,6 +17,7 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
     Migration { version: 1, name: "initial", sql: include_str!("../../migrations/0001_initial.sql") },
     Migration { version: 2, name: "mapping", sql: include_str!("../../migrations/0002_mapping.sql") },
     Migration { version: 3, name: "assets", sql: include_str!("../../migrations/0003_assets.sql") },
+    Migration { version: 4, name: "backfills", sql: include_str!("../../migrations/0004_backfills.sql") },
     Migration {
         version: 5,
         name: "schedules and notifications",

@@ -16,7 +16,8 @@ pub struct Pruned {
     pub runs: u64,
     /// Versions of DAGs that no run names any more and that are not the newest.
     pub dag_versions: u64,
-    /// Commands, asset events, lines of the event log and of the audit log, and processes not heard of.
+    /// Backfills with their dates, commands, asset events, lines of the event log and of the audit log, and processes not
+    /// heard of.
     pub records: u64,
 }
 
@@ -32,7 +33,9 @@ const OF_A_RUN: [&str; 8] = [
     "asset_run_event",
     "dag_run",
 ];
-const OLD_RECORDS: [&str; 8] = [
+const OLD_RECORDS: [&str; 10] = [
+    "DELETE FROM backfill_run WHERE backfill_id IN (SELECT backfill_id FROM backfill WHERE ended_at < $1)",
+    "DELETE FROM backfill WHERE ended_at < $1",
     "DELETE FROM notification WHERE created_at < $1 AND due_at IS NULL",
     "DELETE FROM missed_deadline WHERE run_key = 0 AND missed_at < $1",
     "DELETE FROM command WHERE done_at < $1",

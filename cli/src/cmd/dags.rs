@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 use serde::Serialize;
+use windrose_core::dag::Dag;
 use windrose_core::dag_file::{self, DagSource};
 use windrose_core::ids::DagId;
 use windrose_core::time::Timestamp;
@@ -143,15 +144,21 @@ async fn show(session: &Session, dag_id: &str) -> Result<()> {
     runs::list(session, &store, Some(dag_id), None, 5).await
 }
 
-async fn next(session: &Session, dag_id: &str, count: usize) -> Result<()> {
-    let store = session.store().await?;
-    let row = find(&store, dag_id).await?;
+/// The newest version of a DAG, as the database keeps it.
+pub(crate) async fn newest(session: &Session, store: &Store, dag_id: &str) -> Result<(DagRow, Dag)> {
+    let row = find(store, dag_id).await?;
     let Some(version) = store.dag_version(&row.dag_id, &row.version).await? else {
         bail!("the database holds no text of DAG '{dag_id}'; start 'windrose standalone' to load it again");
     };
-    let source = DagSource { path: row.file.into(), text: version.source };
+    let source = DagSource { path: version.file.into(), text: version.source };
     let dag = dag_file::parse(&source, &OperatorCatalog, &session.config.dag_file_defaults()?)
         .map_err(|errors| anyhow::anyhow!("{}", errors.render(false)))?;
+    Ok((row, dag))
+}
+
+async fn next(session: &Session, dag_id: &str, count: usize) -> Result<()> {
+    let store = session.store().await?;
+    let (row, dag) = newest(session, &store, dag_id).await?;
     let timetable = Timetable::new(&dag.schedule, dag.timezone)?;
     let last = store.last_automated_run(&row.dag_id).await?.and_then(|run| run.facts.data_interval);
     let runs = preview(&timetable, &Bounds::from(&dag), last, clock::now(), count)?;

@@ -1,6 +1,8 @@
 //! The commands, one file each.
 
 mod assets;
+mod backfill;
+mod change;
 mod check;
 pub(crate) mod commands;
 mod completions;
@@ -15,6 +17,7 @@ mod simulate;
 mod task_logs;
 mod task_test;
 mod tasks;
+mod tries;
 mod trigger;
 mod variables;
 
@@ -67,6 +70,7 @@ async fn dispatch(session: Session, command: Command) -> Result<ExitCode> {
         Command::Runs(command) => runs::run(&session, command).await,
         Command::Tasks(command) => tasks::run(&session, command).await,
         Command::Explain(args) => explain::run(&session, args).await,
+        Command::Backfill(command) => backfill::run(&session, command).await,
         Command::Connections(command) => connections::run(&session, command).await,
         Command::Variables(command) => variables::run(&session, command).await,
         Command::Assets(command) => assets::run(&session, command).await,

@@ -10,11 +10,12 @@ use windrose_core::ids::{DagId, RunId};
 use windrose_core::run_state::RunState;
 use windrose_core::task_state::TaskStateName;
 use windrose_core::time::Timestamp;
-use windrose_scheduler::Command;
+use windrose_engine::Selection;
+use windrose_scheduler::{Action, Command};
 use windrose_store::{Page, RunFilter, RunRow, Store, TaskRow};
 
-use crate::args::{RunArg, RunsCommand};
-use crate::cmd::{Session, commands, tasks};
+use crate::args::{RunArg, RunMark, RunsCommand};
+use crate::cmd::{Session, change, commands, tasks};
 use crate::output::{self, Row};
 
 /// How often a watched run is looked at.
@@ -35,6 +36,7 @@ struct Shown {
     ended_at: Option<Timestamp>,
     seconds: Option<f64>,
     triggered_by: String,
+    note: Option<String>,
 }
 
 impl From<&RunRow> for Shown {
@@ -53,6 +55,7 @@ impl From<&RunRow> for Shown {
             ended_at: row.ended_at,
             seconds: row.started_at.zip(row.ended_at).map(|(from, to)| to.since(from).as_secs_f64()),
             triggered_by: row.facts.triggered_by.clone(),
+            note: row.note.clone(),
         }
     }
 }
@@ -91,6 +94,9 @@ pub(crate) async fn run(session: &Session, command: RunsCommand) -> Result<ExitC
                 output::object(&serde_json::json!({ "run": Shown::from(&row), "tasks": tasks }))?;
             } else {
                 output::list(&[Shown::from(&row)], false)?;
+                if let Some(note) = &row.note {
+                    outln!("note: {note}");
+                }
                 outln!();
                 tasks::print(&tasks, false)?;
             }
@@ -98,6 +104,14 @@ pub(crate) async fn run(session: &Session, command: RunsCommand) -> Result<ExitC
         RunsCommand::Watch(run) => {
             let row = find(&store, &run).await?;
             return watch(session, &store, &run.dag_id, row.facts.run_id.as_str()).await;
+        }
+        RunsCommand::Clear { run, only_failed, only_running, change } => {
+            let selection = Selection { only_failed, only_running, ..Selection::default() };
+            return change::run(session, &store, &run, &change, Action::Clear { selection }).await;
+        }
+        RunsCommand::Mark { state, run, change } => {
+            let action = Action::MarkRun { success: state == RunMark::Success };
+            return change::run(session, &store, &run, &change, action).await;
         }
         RunsCommand::Cancel(run) => {
             let row = find(&store, &run).await?;

@@ -13,6 +13,7 @@ use windrose_core::claim::Claim;
 use windrose_core::connection::Connection;
 use windrose_core::ids::{AttemptId, RunKey, TaskInstanceKey};
 use windrose_core::outcome::{Outcome, RETURN_VALUE, Report};
+use windrose_core::params::check_conf;
 use windrose_core::run::RunFacts;
 use windrose_core::run_state::RunType;
 use windrose_core::time::Timestamp;
@@ -92,6 +93,8 @@ fn claim(
     };
     let now = clock::now();
     let date = logical_date.unwrap_or(now);
+    let conf = trigger::read_conf(conf)?;
+    check_conf(&dag, &conf)?;
     let run = RunFacts {
         key: RunKey(0),
         dag_id: dag.dag_id.clone(),
@@ -100,7 +103,7 @@ fn claim(
         logical_date: Some(date),
         data_interval: Timetable::new(&dag.schedule, dag.timezone)?.manual_interval(date)?,
         run_after: date,
-        conf: trigger::read_conf(conf)?,
+        conf,
         dag_version: String::new(),
         triggered_by: "tasks test".to_owned(),
     };

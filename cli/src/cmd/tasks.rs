@@ -7,12 +7,13 @@ use serde::Serialize;
 use windrose_core::cause::Cause;
 use windrose_core::dag_file::{DagSource, TaskOrder};
 use windrose_core::time::Timestamp;
+use windrose_engine::{MarkedState, Selection};
 use windrose_operators::catalog::OperatorCatalog;
-use windrose_scheduler::Command;
+use windrose_scheduler::Action;
 use windrose_store::{RunRow, Store, TaskRow};
 
-use crate::args::{RunArg, TasksCommand};
-use crate::cmd::{Session, commands, runs, task_logs, task_test};
+use crate::args::{RunArg, SelectArgs, TaskMark, TasksCommand};
+use crate::cmd::{Session, change, runs, task_logs, task_test, tries};
 use crate::output::{self, Row};
 
 #[derive(Serialize)]
@@ -97,23 +98,33 @@ pub(crate) async fn run(session: &Session, command: TasksCommand) -> Result<Exit
             let run = RunArg { dag_id, run_id };
             task_logs::run(session, &run, &task_id, map_index, try_number, follow).await
         }
-        TasksCommand::Clear { dag_id, task_id, run_id, downstream } => {
+        TasksCommand::Tries { dag_id, task_id, run_id, map_index } => {
+            tries::run(session, &RunArg { dag_id, run_id }, &task_id, map_index).await
+        }
+        TasksCommand::Clear { dag_id, task_ids, select, change } => {
             let store = session.store().await?;
-            let row = runs::find(&store, &RunArg { dag_id, run_id }).await?;
-            let (dag_id, run_id) = (&row.facts.dag_id, &row.facts.run_id);
-            let command = Command::Clear {
-                dag_id: dag_id.clone(),
-                run_id: run_id.clone(),
-                tasks: task_id.into_iter().map(Into::into).collect(),
-                downstream,
+            let (run, selection) = selected(dag_id, task_ids, select);
+            change::run(session, &store, &run, &change, Action::Clear { selection }).await
+        }
+        TasksCommand::Mark { state, dag_id, task_ids, select, change } => {
+            let store = session.store().await?;
+            let (run, selection) = selected(dag_id, task_ids, select);
+            let state = match state {
+                TaskMark::Success => MarkedState::Success,
+                TaskMark::Failed => MarkedState::Failed,
+                TaskMark::Skipped => MarkedState::Skipped,
             };
-            let answer = commands::give(&store, &command).await?;
-            commands::tell(session, (dag_id, run_id), answer, |result| {
-                format!("{} of run '{run_id}' cleared, to run again", commands::task_instances(result, "cleared"))
-            })
+            change::run(session, &store, &run, &change, Action::MarkTasks { selection, state }).await
         }
         TasksCommand::Test { file, task_id, logical_date, conf } => {
             task_test::run(session, &file, &task_id, logical_date, conf.as_deref()).await
         }
     }
+}
+
+fn selected(dag_id: String, task_ids: Vec<String>, select: SelectArgs) -> (RunArg, Selection) {
+    let SelectArgs { run_id, upstream, downstream, only_failed, only_running, map_index } = select;
+    let tasks = task_ids.into_iter().map(Into::into).collect();
+    let selection = Selection { tasks, upstream, downstream, map_indexes: map_index, only_failed, only_running };
+    (RunArg { dag_id, run_id }, selection)
 }

@@ -8,7 +8,7 @@ use windrose_core::ids::RunId;
 use windrose_core::run_state::RunType;
 use windrose_core::time::Timestamp;
 use windrose_core::timetable::run_id;
-use windrose_scheduler::Command;
+use windrose_scheduler::{Command, ManualRun};
 
 use crate::args::TriggerArgs;
 use crate::clock;
@@ -20,14 +20,15 @@ pub(crate) async fn run(session: &Session, args: TriggerArgs) -> Result<ExitCode
     let dag = dags::find(&store, &args.dag_id).await?;
     let conf = read_conf(args.conf.as_deref())?;
     let logical_date = args.logical_date.map(Timestamp::from);
+    let run_after = args.run_after.map(Timestamp::from);
     let id = match args.run_id {
         Some(id) if id.is_empty() || id.len() > 250 => bail!("a run id has 1 to 250 characters"),
         Some(id) => RunId::from(id),
-        None => run_id(RunType::Manual, logical_date.unwrap_or_else(clock::now)),
+        None => run_id(RunType::Manual, logical_date.or(run_after).unwrap_or_else(clock::now)),
     };
-    let command =
-        Command::Trigger { dag_id: dag.dag_id.clone(), run_id: id.clone(), logical_date, conf, note: args.note };
-    let answer = commands::give(&store, &command).await?;
+    let wanted =
+        ManualRun { dag_id: dag.dag_id.clone(), run_id: id.clone(), logical_date, run_after, conf, note: args.note };
+    let answer = commands::give(&store, &Command::Trigger(wanted)).await?;
     if args.wait && matches!(answer, Answer::Done(_)) {
         return runs::watch(session, &store, &args.dag_id, id.as_str()).await;
     }

@@ -23,6 +23,12 @@ pub(super) fn instant(fields: &Fields<'_>, key: &str, zone: Tz, reporter: &mut R
     instant
 }
 
+/// A date or date-time as a person types it, in the forms that a DAG file takes; a local one is in `zone`.
+#[must_use]
+pub fn instant_from_text(text: &str, zone: Tz) -> Option<Timestamp> {
+    resolve(&text.parse().ok()?, zone)
+}
+
 fn resolve(written: &Datetime, zone: Tz) -> Option<Timestamp> {
     let date = written.date?;
     let date = NaiveDate::from_ymd_opt(i32::from(date.year), u32::from(date.month), u32::from(date.day))?;

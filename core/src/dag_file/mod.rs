@@ -52,6 +52,7 @@ use reporter::{Finding, Reporter, Span};
 use task_fields::{DeclaredTask, TaskReader};
 
 pub use canonical::content_hash;
+pub use dates::instant_from_text;
 pub use diagnostics::{Diagnostic, Diagnostics, Severity};
 pub use duration::{MAX_DURATION, parse_duration};
 pub use lint::lint;

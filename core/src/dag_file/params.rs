@@ -1,7 +1,6 @@
 //! Run parameters: `[params.name]` holds JSON Schema keywords and a `default`; `[params] name = value` is a default alone.
 
 use indexmap::IndexMap;
-use jsonschema::Draft;
 use serde_json::{Map, Value};
 use toml::de::{DeTable, DeValue};
 
@@ -120,16 +119,14 @@ fn check_default(
     if schema.is_empty() {
         return;
     }
-    let schema = Value::Object(schema.clone());
-    let validator =
-        match jsonschema::options().with_draft(Draft::Draft202012).should_validate_formats(true).build(&schema) {
-            Ok(validator) => validator,
-            Err(why) => {
-                let message = format!("the parameter is not a JSON Schema: {why}");
-                reporter.add(Finding::error(schema_span, message));
-                return;
-            }
-        };
+    let validator = match crate::params::validator(schema) {
+        Ok(validator) => validator,
+        Err(why) => {
+            let message = format!("the parameter is not a JSON Schema: {why}");
+            reporter.add(Finding::error(schema_span, message));
+            return;
+        }
+    };
     if let Some(Err(why)) = default.map(|default| validator.validate(default)) {
         reporter.add(Finding::error(default_span, format!("the default does not fit the parameter: {why}")));
     }

@@ -13,7 +13,8 @@ pub struct QueuedRun {
     pub run: RunKey,
     /// Its DAG.
     pub dag_id: DagId,
-    /// Runs of a backfill come after all others.
+    /// Runs of a backfill come after all others. They are made only when there is a place for them under the backfill's own
+    /// limit, and take none of their DAG's.
     pub run_type: RunType,
     /// Not before this instant; earlier goes first.
     pub run_after: Timestamp,
@@ -21,7 +22,8 @@ pub struct QueuedRun {
     pub max_active_runs: u32,
 }
 
-/// The runs that may start now, in order. `running` counts the running runs by DAG.
+/// The runs that may start now, in order. `running` counts the running runs by DAG, those of
+/// backfills left out.
 #[must_use]
 pub fn runs_to_start(now: Timestamp, queued: &[QueuedRun], running: &HashMap<DagId, u32>) -> Vec<RunKey> {
     let mut order: Vec<&QueuedRun> = queued.iter().filter(|run| run.run_after <= now).collect();
@@ -29,6 +31,10 @@ pub fn runs_to_start(now: Timestamp, queued: &[QueuedRun], running: &HashMap<Dag
     let mut started: HashMap<&DagId, u32> = HashMap::new();
     let mut starts = Vec::new();
     for run in order {
+        if run.run_type == RunType::Backfill {
+            starts.push(run.run);
+            continue;
+        }
         let new = started.entry(&run.dag_id).or_default();
         if running.get(&run.dag_id).copied().unwrap_or(0) + *new < run.max_active_runs {
             *new += 1;

@@ -11,10 +11,7 @@ use crate::transition::Because;
 impl RunMachine {
     /// Clears a selection; all its tasks must exist.
     pub(crate) fn clear(&mut self, now: Timestamp, selection: &Selection, by: &str) -> Result<(), Refused> {
-        let mut chosen = self.selected(selection)?;
-        if selection.only_failed {
-            chosen.retain(|&p| self.has_failed(p));
-        }
+        let chosen = self.selected(selection)?;
         self.clear_tasks(now, &chosen, by)
     }
 
@@ -37,25 +34,5 @@ impl RunMachine {
     /// Failed, or not run because what it needs failed.
     pub(crate) fn has_failed(&self, p: u32) -> bool {
         matches!(self.tasks[p as usize].state, TaskState::Final(FinalState::Failed | FinalState::UpstreamFailed))
-    }
-
-    /// In the order of the file.
-    fn selected(&self, selection: &Selection) -> Result<Vec<u32>, Refused> {
-        let mut named = Vec::new();
-        for task in &selection.tasks {
-            named.push(self.position(task)?);
-        }
-        let mut chosen = vec![named.is_empty(); self.plan.len()];
-        for &p in &named {
-            chosen[p as usize] = true;
-        }
-        let directions = [(selection.upstream, &self.plan.upstream), (selection.downstream, &self.plan.downstream)];
-        for (_, edges) in directions.into_iter().filter(|&(wanted, _)| wanted) {
-            for (at, reached) in edges.reachable_from_any(&named).into_iter().enumerate() {
-                chosen[at] |= reached;
-            }
-        }
-        let chosen: Vec<u32> = (0_u32..).zip(chosen).filter(|&(_, c)| c).map(|(p, _)| p).collect();
-        Ok(self.instances_of_all(&chosen))
     }
 }

@@ -1,11 +1,11 @@
-//! A person says where a task instance stands.
+//! A person says where task instances stand.
 
 use windrose_core::cause::Cause;
 use windrose_core::ids::TaskInstanceKey;
-use windrose_core::task_state::TaskEvent;
+use windrose_core::task_state::{FinalState, TaskEvent, TaskState};
 use windrose_core::time::Timestamp;
 
-use crate::event::{MarkedState, Refused};
+use crate::event::{MarkedState, Refused, Selection};
 use crate::run_machine::RunMachine;
 use crate::transition::Because;
 
@@ -18,13 +18,40 @@ impl RunMachine {
         state: MarkedState,
         by: &str,
     ) -> Result<(), Refused> {
-        let p = self.instance(key)?;
-        let cause =
-            (state == MarkedState::Failed).then(|| Cause::Failed { message: format!("Marked failed by {by}.") });
-        self.change(now, p, TaskEvent::Marked(state.into()), Because { cause, by })?;
-        let below = self.plan.downstream.reachable(self.position_of(p));
-        let below: Vec<u32> = (0_u32..).zip(below).filter(|&(_, r)| r).map(|(d, _)| d).collect();
-        let failed: Vec<u32> = self.instances_of_all(&below).into_iter().filter(|&d| self.has_failed(d)).collect();
+        let i = self.instance(key)?;
+        self.mark_instances(now, &[i], state, by)
+    }
+
+    /// The same for a selection; all its tasks must exist.
+    pub(crate) fn mark_tasks(
+        &mut self,
+        now: Timestamp,
+        selection: &Selection,
+        state: MarkedState,
+        by: &str,
+    ) -> Result<(), Refused> {
+        let chosen = self.selected(selection)?;
+        self.mark_instances(now, &chosen, state, by)
+    }
+
+    /// Instances that are in this state already stay as they are; what failed below is cleared.
+    fn mark_instances(&mut self, now: Timestamp, chosen: &[u32], state: MarkedState, by: &str) -> Result<(), Refused> {
+        let end = FinalState::from(state);
+        let mut marked: Vec<u32> = chosen.iter().map(|&i| self.position_of(i)).collect();
+        for &i in chosen {
+            if self.tasks[i as usize].state == TaskState::Final(end) {
+                continue;
+            }
+            let cause =
+                (state == MarkedState::Failed).then(|| Cause::Failed { message: format!("Marked failed by {by}.") });
+            self.change(now, i, TaskEvent::Marked(end), Because { cause, by })?;
+        }
+        marked.sort_unstable();
+        marked.dedup();
+        let below = self.plan.downstream.reachable_from_any(&marked);
+        let below: Vec<u32> = (0_u32..).zip(below).filter(|&(_, reached)| reached).map(|(p, _)| p).collect();
+        let mut failed = self.instances_of_all(&below);
+        failed.retain(|i| self.has_failed(*i) && chosen.binary_search(i).is_err());
         self.clear_tasks(now, &failed, by)
     }
 }

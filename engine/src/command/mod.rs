@@ -4,3 +4,4 @@ mod clear;
 mod mark_run;
 mod mark_task;
 mod new_version;
+mod select;

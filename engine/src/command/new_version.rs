@@ -45,7 +45,7 @@ impl RunMachine {
     }
 
     /// The same rows under another version.
-    fn under(&self, plan: &Arc<Plan>) -> Self {
+    pub(crate) fn under(&self, plan: &Arc<Plan>) -> Self {
         let RunSnapshot { state, started_at, ended_at, tasks } = self.snapshot();
         Self::restore(Arc::clone(plan), Arc::clone(&self.facts), state, started_at, ended_at, tasks)
     }

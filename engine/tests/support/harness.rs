@@ -320,6 +320,8 @@ impl Harness {
             downstream: which & 1 == 0,
             upstream: which & 6 == 6,
             only_failed: which & 24 == 24,
+            only_running: which & 96 == 96,
+            map_indexes: Vec::new(),
         };
         self.send(Event::Clear { selection, by: "ann".to_owned() });
     }

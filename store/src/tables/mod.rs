@@ -5,6 +5,7 @@ pub(crate) mod asset_references;
 pub(crate) mod assets;
 pub(crate) mod attempts;
 pub(crate) mod audit;
+pub(crate) mod backfills;
 pub(crate) mod checkpoints;
 pub(crate) mod commands;
 pub(crate) mod connections;

@@ -29,11 +29,13 @@ pub struct RunRow {
     pub started_at: Option<Timestamp>,
     /// When it ended.
     pub ended_at: Option<Timestamp>,
+    /// What somebody noted about it.
+    pub note: Option<String>,
 }
 
 /// Every select of runs lists these.
 pub(crate) const COLUMNS: &str = "run_key, dag_id, run_id, run_type, state, logical_date, interval_start, interval_end, \
-     run_after, conf, dag_version, triggered_by, created_at, started_at, ended_at";
+     run_after, conf, dag_version, triggered_by, created_at, started_at, ended_at, note";
 const INSERT_WIDTH: usize = 14;
 
 /// Small, because a run is big: its tasks follow in statements of their own.
@@ -65,6 +67,7 @@ pub(crate) fn decode_run(row: &AnyRow) -> Result<RunRow, StoreError> {
         created_at: decode::instant(row, "created_at")?,
         started_at: decode::optional_instant(row, "started_at")?,
         ended_at: decode::optional_instant(row, "ended_at")?,
+        note: decode::optional_text(row, "note")?,
     })
 }
 
@@ -145,7 +148,28 @@ pub(crate) async fn update(tx: &mut Tx, writes: &[RunWrite]) -> Result<(), Store
     Err(StoreError::stale("a run", writes.first().map(|write| write.key)))
 }
 
+/// Writes down what people note.
+pub(crate) async fn note(tx: &mut Tx, notes: &[(RunKey, String)]) -> Result<(), StoreError> {
+    for (run, note) in notes {
+        let statement = sqlx::query("UPDATE dag_run SET note = $2 WHERE run_key = $1").bind(run.0).bind(note.as_str());
+        if statement.execute(&mut **tx).await?.rows_affected() != 1 {
+            return Err(stale(*run));
+        }
+    }
+    Ok(())
+}
+
 impl Store {
+    /// The run of this date; a DAG has at most one.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn run_at(&self, dag_id: &DagId, logical_date: Timestamp) -> Result<Option<RunRow>, StoreError> {
+        let sql = format!("SELECT {COLUMNS} FROM dag_run WHERE dag_id = $1 AND logical_date = $2");
+        let statement = sqlx::query(AssertSqlSafe(sql)).bind(dag_id.as_str()).bind(logical_date.as_micros());
+        statement.fetch_optional(self.reader()).await?.as_ref().map(decode_run).transpose()
+    }
+
     /// All runs that are queued or running, those due first first.
     ///
     /// # Errors

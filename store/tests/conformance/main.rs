@@ -6,6 +6,7 @@
 mod fixture;
 
 mod assets;
+mod backfills;
 mod between_processes;
 mod commit;
 mod dags;
