@@ -6,8 +6,9 @@ use windrose_core::dag_file::outline;
 use windrose_core::ids::{DagId, RunId};
 use windrose_core::task_state::TaskStateName;
 use windrose_core::template::XComQuery;
+use windrose_engine::Selection;
 use windrose_operators::other_dags::{OtherDag, OtherRun};
-use windrose_scheduler::Command;
+use windrose_scheduler::{Action, Change, Command, ManualRun};
 use windrose_store::{Page, RunFilter, RunRow, Store, StoreError};
 use windrose_worker::port::{DagAnswer, DagQuestion, PortError};
 
@@ -39,18 +40,21 @@ pub(super) async fn answer(store: &Store, question: &DagQuestion) -> Result<DagA
             DagAnswer::TaskStates(task_states(store, dag_id, run_id).await.map_err(unavailable)?)
         }
         DagQuestion::Trigger(wanted) => {
-            let command = Command::Trigger {
+            let command = Command::Trigger(ManualRun {
                 dag_id: wanted.dag_id.clone(),
                 run_id: wanted.run_id.clone(),
                 logical_date: wanted.logical_date,
+                run_after: None,
                 conf: wanted.conf.clone(),
                 note: None,
-            };
+            });
             order(store, &command, &wanted.who).await?
         }
         DagQuestion::Clear(dag_id, run_id, who) => {
             let (dag_id, run_id) = (dag_id.clone(), run_id.clone());
-            order(store, &Command::Clear { dag_id, run_id, tasks: Vec::new(), downstream: false }, who).await?
+            let action = Action::Clear { selection: Selection::default() };
+            let change = Change { dag_id, run_id, past: false, future: false, new_version: false, action };
+            order(store, &Command::Change(change), who).await?
         }
         DagQuestion::Cancel(dag_id, run_id, who) => {
             order(store, &Command::Cancel { dag_id: dag_id.clone(), run_id: run_id.clone() }, who).await?
