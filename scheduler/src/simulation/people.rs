@@ -100,7 +100,7 @@ impl World {
     fn start_again(&mut self, run: RunKey) {
         let live = self.process.as_ref().unwrap().runs.live.get(&run);
         match live.map(|live| live.machine.state()) {
-            Some(RunState::Queued) => self.feed(run, Event::Start),
+            Some(RunState::Queued) => self.process.as_mut().unwrap().runs.enqueue_live(run),
             // It was only loaded to be looked at.
             Some(RunState::Success | RunState::Failed) => {
                 let process = self.process.as_mut().unwrap();

@@ -324,8 +324,13 @@ impl World {
         for run in runs_to_start(self.now, &queued, &process.runs.running) {
             let process = self.process.as_mut().unwrap();
             let Some(waiting) = process.runs.waiting.remove(&run) else { continue };
+            if waiting.tasks == Tasks::InMemory {
+                self.tell_previous(run);
+                self.feed(run, Event::Start);
+                continue;
+            }
             let rows = match waiting.tasks {
-                Tasks::Fresh => Vec::new(),
+                Tasks::Fresh | Tasks::InMemory => Vec::new(),
                 Tasks::InDatabase => self.database.snapshots(run),
             };
             let plan = self.version_of(&waiting.facts).plan;
