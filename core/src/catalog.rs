@@ -66,6 +66,16 @@ pub trait Catalog: Send + Sync {
     /// holds one is right for any type.
     fn check(&self, operator: &str, params: &Map<String, Value>) -> Vec<ParameterProblem>;
 
+    /// All names of notifiers.
+    fn notifier_names(&self) -> Vec<&'static str> {
+        Vec::new()
+    }
+
+    /// Everything wrong with a notifier's parameters, as [`Catalog::check`] says it of operators.
+    fn check_notifier(&self, _notifier: &str, _params: &Map<String, Value>) -> Vec<ParameterProblem> {
+        Vec::new()
+    }
+
     /// Names of the parameters in which templates are rendered.
     fn template_fields(&self, operator: &str) -> &'static [&'static str];
 }

@@ -14,6 +14,7 @@ use crate::asset::{AssetCondition, Inlet, Outlet};
 use crate::catalog::OperatorKind;
 use crate::ids::{DagId, TaskId};
 use crate::mapping::Expansion;
+use crate::notify::Notifiers;
 use crate::time::Timestamp;
 use crate::trigger_rule::TriggerRule;
 
@@ -54,6 +55,8 @@ pub struct Dag {
     pub jitter: Duration,
     /// Which failed tasks fail a run.
     pub run_fails_on: RunFailsOn,
+    /// Who is told of how its runs end.
+    pub notifiers: Notifiers,
     /// Whether it is paused when first seen; `None` leaves that to the configuration.
     pub paused: Option<bool>,
     /// The first failure ends the run.
@@ -106,6 +109,7 @@ impl Dag {
             overlap: Overlap::Queue,
             jitter: Duration::ZERO,
             run_fails_on: RunFailsOn::Leaves,
+            notifiers: Notifiers::default(),
             paused: None,
             fail_fast: false,
             render_native: false,
@@ -325,6 +329,8 @@ pub struct Task {
     pub on_failure_fail_dagrun: bool,
     /// With [`RunFailsOn::Any`]: its failure does not fail the run.
     pub tolerate_failure: bool,
+    /// Who is told of it.
+    pub notifiers: Notifiers,
     /// Parameters that add to or replace the DAG's.
     pub params: IndexMap<String, Param>,
     /// Environment variables for its processes.
@@ -378,6 +384,7 @@ impl Task {
             teardown: None,
             on_failure_fail_dagrun: false,
             tolerate_failure: false,
+            notifiers: Notifiers::default(),
             params: IndexMap::new(),
             env: IndexMap::new(),
             doc: None,

@@ -16,6 +16,7 @@ pub mod ids;
 pub mod jitter;
 pub mod log_line;
 pub mod mapping;
+pub mod notify;
 pub mod outcome;
 pub mod params;
 pub mod poke_interval;

@@ -6,6 +6,7 @@ use windrose_core::asset::AssetUpdate;
 use windrose_core::attempt::AttemptEnd;
 use windrose_core::dag::{Dag, Task};
 use windrose_core::ids::{AttemptId, TaskInstanceKey};
+use windrose_core::notify::Occasion;
 use windrose_core::outcome::XCom;
 use windrose_core::run_state::RunState;
 use windrose_core::task_instance::TaskChange;
@@ -49,6 +50,24 @@ pub enum Effect {
     },
     /// Forget all values of this task instance: a new try begins.
     ClearXComs(TaskInstanceKey),
+    /// Tell people of a task instance, as the task says.
+    Notify {
+        /// Which.
+        key: TaskInstanceKey,
+        /// What has happened.
+        occasion: Occasion,
+        /// Why, as a sentence; empty if nothing went wrong.
+        cause: String,
+    },
+    /// Tell people of how the run ended, as the DAG says.
+    NotifyOfRun {
+        /// The task instance that decided; none if there is no task.
+        key: Option<TaskInstanceKey>,
+        /// What has happened.
+        occasion: Occasion,
+        /// Why, as a sentence; empty if nothing went wrong.
+        cause: String,
+    },
     /// To admission: it is ready.
     Offer(Candidate),
     /// To admission: it is not ready any more.

@@ -31,6 +31,7 @@ pub mod explain;
 mod fail_fast;
 mod instances;
 mod mapping;
+mod notices;
 pub mod past;
 pub mod plan;
 mod readiness;

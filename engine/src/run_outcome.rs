@@ -57,6 +57,7 @@ impl RunMachine {
         if self.change_run(event).is_ok() {
             self.ended_at = Some(now);
             self.timers.clear();
+            self.tell_of_run();
         }
     }
 }

@@ -31,6 +31,7 @@ impl RunMachine {
         let from = self.tasks[p as usize].state;
         let to = next(from, event)?;
         self.close_attempt(now, p, event, &because);
+        self.tell_of_task(p, from, event, &because);
         let touched = self.touched.entry(p).or_insert(Touched { from, cause: None });
         if because.cause.is_some() {
             touched.cause = because.cause;

@@ -9,6 +9,7 @@ use jsonschema::{ValidationError, Validator};
 use serde_json::{Map, Value};
 use windrose_core::catalog::{Catalog, OperatorKind, ParameterProblem, ProblemKind};
 
+use crate::notifiers::{NOTIFIERS, find_notifier};
 use crate::operator::OperatorEntry;
 use crate::registry::{REGISTRY, find};
 
@@ -33,6 +34,14 @@ impl Catalog for OperatorCatalog {
 
     fn check(&self, operator: &str, params: &Map<String, Value>) -> Vec<ParameterProblem> {
         find(operator).map(|entry| check_parameters(entry, params)).unwrap_or_default()
+    }
+
+    fn notifier_names(&self) -> Vec<&'static str> {
+        NOTIFIERS.iter().map(|entry| entry.name).collect()
+    }
+
+    fn check_notifier(&self, notifier: &str, params: &Map<String, Value>) -> Vec<ParameterProblem> {
+        find_notifier(notifier).map(|entry| check_parameters(entry, params)).unwrap_or_default()
     }
 
     fn template_fields(&self, operator: &str) -> &'static [&'static str] {
@@ -65,7 +74,7 @@ pub fn check_parameters(entry: &'static OperatorEntry, params: &Map<String, Valu
 /// Compiled once per operator: a DAG of 100,000 tasks must not compile its schemas 100,000 times.
 fn validator(entry: &'static OperatorEntry) -> &'static Validator {
     static VALIDATORS: LazyLock<HashMap<&'static str, OnceLock<Validator>>> =
-        LazyLock::new(|| REGISTRY.iter().map(|entry| (entry.name, OnceLock::new())).collect());
+        LazyLock::new(|| REGISTRY.iter().chain(NOTIFIERS.iter()).map(|entry| (entry.name, OnceLock::new())).collect());
     #[expect(clippy::expect_used, reason = "schemas come from our own types; a test compiles each of them")]
     let compile = || jsonschema::validator_for(entry.schema()).expect("a schema from a type is valid");
     match VALIDATORS.get(entry.name) {

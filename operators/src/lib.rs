@@ -10,6 +10,7 @@ pub mod dag_files;
 pub mod dags;
 pub mod error;
 pub mod local;
+pub mod notifiers;
 pub mod operator;
 pub mod other_dags;
 pub mod poll_patience;

@@ -88,6 +88,7 @@ impl Driver {
         let mut driver = Self::new(store, clock, options, desk);
         driver.read_files().await?;
         driver.restore().await?;
+        driver.send_again().await?;
         Ok(driver)
     }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio::sync::{Mutex, mpsc, oneshot};
 use windrose_core::claim::Claim;
 use windrose_core::ids::AttemptId;
+use windrose_core::notify::NotificationClaim;
 use windrose_core::outcome::{RenderedFields, Report};
 
 /// What became of something an attempt said.
@@ -56,6 +57,7 @@ pub struct Handle {
     inbox: mpsc::UnboundedSender<Message>,
     claims: Arc<Mutex<mpsc::UnboundedReceiver<Claim>>>,
     cancellations: Arc<Mutex<mpsc::UnboundedReceiver<Cancellation>>>,
+    notifications: Arc<Mutex<mpsc::UnboundedReceiver<NotificationClaim>>>,
 }
 
 /// The scheduler's end.
@@ -64,6 +66,7 @@ pub(crate) struct Desk {
     pub(crate) inbox: mpsc::UnboundedReceiver<Message>,
     pub(crate) claims: mpsc::UnboundedSender<Claim>,
     pub(crate) cancellations: mpsc::UnboundedSender<Cancellation>,
+    pub(crate) notifications: mpsc::UnboundedSender<NotificationClaim>,
 }
 
 /// Both ends. The channels have no bound: what can be in them is bounded by the attempts alive, and those by admission.
@@ -71,12 +74,14 @@ pub(crate) fn connect() -> (Handle, Desk) {
     let (to_inbox, inbox) = mpsc::unbounded_channel();
     let (claims, from_claims) = mpsc::unbounded_channel();
     let (cancellations, from_cancellations) = mpsc::unbounded_channel();
+    let (notifications, from_notifications) = mpsc::unbounded_channel();
     let handle = Handle {
         inbox: to_inbox,
         claims: Arc::new(Mutex::new(from_claims)),
         cancellations: Arc::new(Mutex::new(from_cancellations)),
+        notifications: Arc::new(Mutex::new(from_notifications)),
     };
-    (handle, Desk { inbox, claims, cancellations })
+    (handle, Desk { inbox, claims, cancellations, notifications })
 }
 
 impl Handle {
@@ -94,6 +99,14 @@ impl Handle {
     /// [`Stopped`].
     pub async fn next_cancellation(&self) -> Result<Cancellation, Stopped> {
         self.cancellations.lock().await.recv().await.ok_or(Stopped)
+    }
+
+    /// Waits for the next notification that is to be sent. Cancel safe.
+    ///
+    /// # Errors
+    /// [`Stopped`].
+    pub async fn next_notification(&self) -> Result<NotificationClaim, Stopped> {
+        self.notifications.lock().await.recv().await.ok_or(Stopped)
     }
 
     /// The attempt has begun.

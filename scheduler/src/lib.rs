@@ -16,6 +16,7 @@ pub mod explain;
 mod failure_streak;
 mod handle;
 mod new_runs;
+mod notices;
 mod outbox;
 mod overlap;
 mod restore;

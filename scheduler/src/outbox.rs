@@ -2,6 +2,7 @@
 
 use windrose_core::claim::Claim;
 use windrose_core::ids::TaskInstanceKey;
+use windrose_core::notify::NotificationClaim;
 use windrose_core::run_state::RunState;
 use windrose_core::time::Timestamp;
 use windrose_engine::{Effect, RunMachine};
@@ -18,6 +19,7 @@ pub(crate) struct Outbox {
     pub(crate) cancellations: Vec<Cancellation>,
     /// Assets that have changed; they become events before the turn is committed.
     pub(crate) emissions: Vec<Emission>,
+    pub(crate) notifications: Vec<NotificationClaim>,
 }
 
 impl Outbox {
@@ -67,6 +69,8 @@ impl Outbox {
             }
             Effect::ClearXComs(key) => self.batch.clear_xcoms.push(key),
             Effect::CancelAttempt { attempt, by, .. } => self.cancellations.push(Cancellation { attempt, by }),
+            // Made with the folder of the DAG file, which is not known here.
+            Effect::Notify { .. } | Effect::NotifyOfRun { .. } => {}
             Effect::Offer(_) | Effect::Withdraw(_) | Effect::Occupy { .. } | Effect::Release(_) | Effect::Defer(_) => {}
         }
     }

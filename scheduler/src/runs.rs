@@ -18,6 +18,7 @@ use windrose_store::{AttemptStart, RunWrite};
 
 use crate::dag_set::Version;
 use crate::handle::Cancellation;
+use crate::notices;
 use crate::outbox::Outbox;
 
 /// A running run.
@@ -210,6 +211,9 @@ impl Runs {
                         self.ended.push((facts.dag_id.clone(), run));
                         self.over.push(Over { facts: Arc::clone(facts), failed: change.to == RunState::Failed });
                     }
+                }
+                Effect::Notify { .. } | Effect::NotifyOfRun { .. } => {
+                    notices::take(&mut self.outbox, live, now, &effect);
                 }
                 _ => {}
             }

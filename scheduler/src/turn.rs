@@ -217,6 +217,9 @@ impl Runs {
         for claim in outbox.claims {
             let _ = desk.claims.send(claim);
         }
+        for notification in outbox.notifications {
+            let _ = desk.notifications.send(notification);
+        }
         for cancellation in outbox.cancellations {
             let _ = desk.cancellations.send(cancellation);
         }

@@ -247,6 +247,8 @@ pub enum DagWrite {
 /// Something to send.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewNotification {
+    /// Its id; unique everywhere.
+    pub id: String,
     /// The DAG it is about.
     pub dag_id: DagId,
     /// The run, if it is about one.

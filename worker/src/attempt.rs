@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use futures::FutureExt;
+use serde_json::{Map, Value};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use windrose_core::cause::Cause;
@@ -46,7 +47,7 @@ pub(crate) async fn run(shared: Arc<Shared>, claim: Claim, stop: watch::Receiver
     let claim = Arc::new(claim);
     let started_at = shared.options.clock.now();
     shared.port.started(claim.attempt);
-    let services = services_of(&shared, Arc::clone(&claim));
+    let services = services_of(&shared, Arc::clone(&claim), None);
     services.say(LogLevel::Info, &opening(&claim));
     let working = work(&shared, &services, stop);
     let ended = match AssertUnwindSafe(working).catch_unwind().await {
@@ -71,11 +72,19 @@ pub(crate) async fn run(shared: Arc<Shared>, claim: Claim, stop: watch::Receiver
     deliver(&shared, report).await;
 }
 
-fn services_of(shared: &Shared, claim: Arc<Claim>) -> Arc<AttemptServices> {
+/// For an attempt or, with what it is about, for a notification, which has a log of its own.
+pub(crate) fn services_of(
+    shared: &Shared,
+    claim: Arc<Claim>,
+    notification: Option<Map<String, Value>>,
+) -> Arc<AttemptServices> {
     let log = shared.logs.writer(&TaskLogId {
         dag_id: claim.dag.dag_id.to_string(),
         run_id: claim.run.run_id.to_string(),
-        task_id: claim.key.task.to_string(),
+        task_id: match notification {
+            None => claim.key.task.to_string(),
+            Some(_) => format!("{}.notifications", claim.key.task),
+        },
         map_index: claim.key.map_index,
         try_number: claim.try_number,
     });
@@ -95,6 +104,7 @@ fn services_of(shared: &Shared, claim: Arc<Claim>) -> Arc<AttemptServices> {
         xcoms: Mutex::default(),
         saved: Mutex::default(),
         assets: Mutex::default(),
+        notification: notification.unwrap_or_default(),
     })
 }
 

@@ -7,6 +7,7 @@ mod attempt;
 pub mod lookup;
 mod mapping;
 pub mod masker;
+mod notifications;
 pub mod options;
 mod other_dags;
 mod patience;

@@ -6,6 +6,7 @@ use windrose_core::asset::AssetEvent;
 use windrose_core::claim::Claim;
 use windrose_core::connection::Connection;
 use windrose_core::ids::{AttemptId, DagId, RunId, RunKey, TaskId, TaskInstanceKey};
+use windrose_core::notify::NotificationClaim;
 use windrose_core::outcome::{RenderedFields, Report};
 use windrose_core::run::RunFacts;
 use windrose_core::task_state::TaskStateName;
@@ -79,6 +80,20 @@ pub enum DagAnswer {
     Done(Result<(), String>),
 }
 
+/// What became of a try to send a notification.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Sending {
+    /// It was sent.
+    Done,
+    /// It was not.
+    Failed {
+        /// Why, without secrets.
+        error: String,
+        /// When it is tried again; `None` gives it up.
+        next: Option<Timestamp>,
+    },
+}
+
 /// The worker's view of the rest of Windrose.
 #[async_trait]
 pub trait WorkerPort: Send + Sync {
@@ -144,4 +159,14 @@ pub trait WorkerPort: Send + Sync {
 
     /// Keeps the operator's parameters as rendered, secrets masked, for people to look at. Losing them harms nothing.
     fn rendered(&self, _attempt: AttemptId, _rendered: RenderedFields) {}
+
+    /// Waits for the next notification that is to be sent.
+    async fn notification(&self) -> Result<NotificationClaim, PortError> {
+        std::future::pending().await
+    }
+
+    /// What became of a try to send a notification. Returns when that is durable.
+    async fn notified(&self, _id: &str, _sending: Sending) -> Result<(), PortError> {
+        Ok(())
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use indexmap::IndexMap;
 use serde_json::{Map, Value};
 use windrose_core::cause::Cause;
 use windrose_core::claim::Claim;
@@ -48,27 +49,32 @@ pub(crate) async fn prepare(
     let runnable = entry
         .build(parameters)
         .map_err(|message| TaskError::retryable(Cause::Parameters { operator: task.operator.clone(), message }))?;
-    let info = TaskInfo {
+    let info = task_info(claim, shared.options.clock.now(), env, context);
+    Ok((runnable, info))
+}
+
+/// The facts of an attempt.
+pub(crate) fn task_info(claim: &Claim, now: Timestamp, env: IndexMap<String, String>, context: Value) -> TaskInfo {
+    TaskInfo {
         dag_id: claim.dag.dag_id.clone(),
         run_id: claim.run.run_id.clone(),
         key: claim.key.clone(),
         attempt: claim.attempt,
         try_number: claim.try_number,
-        max_tries: task.retries + 1,
+        max_tries: claim.task().retries + 1,
         generation: claim.generation,
         run_type: claim.run.run_type,
-        next_run_after: next_run_after(claim, shared.options.clock.now()),
+        next_run_after: next_run_after(claim, now),
         render_native: claim.dag.render_native,
         dag_folder: claim.dag_folder.clone(),
         env,
-        outlets: task.outlets.clone(),
-        sensor: task.sensor,
+        outlets: claim.task().outlets.clone(),
+        sensor: claim.task().sensor,
         first_poke_at: claim.first_poke_at,
         pokes_before: claim.pokes_before,
         superseded: None,
         template_context: context,
-    };
-    Ok((runnable, info))
+    }
 }
 
 /// Replaces names of template files by what the files hold.

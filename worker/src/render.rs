@@ -52,6 +52,26 @@ impl Templated {
     }
 }
 
+/// Renders every text of a notifier's parameters, and nothing of the task's own: that may be what has failed.
+pub(crate) async fn render_notifier(
+    services: &Arc<AttemptServices>,
+    parameters: Map<String, Value>,
+) -> Result<Map<String, Value>, TaskError> {
+    let notification = services.notification.clone();
+    let ctx = Arc::new(TemplateContext { notification, ..TemplateContext::of_claim(&services.claim, services.now()) });
+    let lookup: Arc<dyn Lookup> =
+        Arc::new(TemplateLookup { services: Arc::clone(services), runtime: Handle::current() });
+    let rendering = move || {
+        let renderer = Renderer::new(&ctx, &lookup);
+        let render = |(name, value): (String, Value)| renderer.render(&value, &name, false).map(|value| (name, value));
+        parameters.into_iter().map(render).collect::<Result<Map<_, _>, TemplateError>>()
+    };
+    let rendered = tokio::task::spawn_blocking(rendering)
+        .await
+        .map_err(|error| TaskError::failed(format!("rendering the templates failed: {error}")))?;
+    rendered.map_err(|error| TaskError::failed(format!("the template in '{}' fails: {}", error.field, error.message)))
+}
+
 /// Renders the templated parameters and the task's environment. Templates that look something up wait for it on a
 /// thread of their own, so that a slow secret holds up nothing else.
 pub(crate) async fn render(

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use windrose_core::asset::AssetUpdate;
@@ -44,6 +44,8 @@ pub(crate) struct AttemptServices {
     pub(crate) saved: Mutex<Option<Value>>,
     /// What becomes events if the attempt succeeds.
     pub(crate) assets: Mutex<Vec<AssetUpdate>>,
+    /// What a notification is about; empty for an attempt.
+    pub(crate) notification: Map<String, Value>,
 }
 
 impl AttemptServices {

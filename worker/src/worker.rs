@@ -18,6 +18,7 @@ use windrose_store::task_log::TaskLogs;
 use crate::attempt::{self, Stop};
 use crate::lookup::SecretLookup;
 use crate::mapping::MappedValues;
+use crate::notifications::send_all;
 use crate::options::WorkerOptions;
 use crate::patience::patiently;
 use crate::port::{PortError, WorkerPort};
@@ -91,6 +92,7 @@ impl Worker {
             () = shutdown.cancelled() => {}
             () = claim_all(&shared, &attempts) => {}
             () = cancel_all(&shared) => {}
+            () = send_all(&shared, &attempts) => {}
         }
         shared.stopped.cancel();
         for stop in shared.running().attempts.values() {

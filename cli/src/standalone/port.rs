@@ -6,12 +6,15 @@ use windrose_core::asset::AssetEvent;
 use windrose_core::claim::Claim;
 use windrose_core::connection::Connection;
 use windrose_core::ids::{AttemptId, RunKey, TaskInstanceKey};
+use windrose_core::notify::NotificationClaim;
 use windrose_core::outcome::{RenderedFields, Report};
 use windrose_core::run::RunFacts;
 use windrose_core::template::{AssetEventQuery, XComQuery};
 use windrose_scheduler::{Handle, Stopped, Taken};
-use windrose_store::{EventsOf, Page, Store, StoreError};
-use windrose_worker::port::{Ack, DagAnswer, DagQuestion, MOST_ASSET_EVENTS, PortError, PreviousSuccess, WorkerPort};
+use windrose_store::{EventsOf, Page, SendingFailed, Store, StoreError};
+use windrose_worker::port::{
+    Ack, DagAnswer, DagQuestion, MOST_ASSET_EVENTS, PortError, PreviousSuccess, Sending, WorkerPort,
+};
 
 use crate::clock;
 use crate::standalone::other_dags;
@@ -131,5 +134,21 @@ impl WorkerPort for StandalonePort {
 
     fn rendered(&self, attempt: AttemptId, rendered: RenderedFields) {
         self.scheduler.rendered(attempt, rendered);
+    }
+
+    async fn notification(&self) -> Result<NotificationClaim, PortError> {
+        self.scheduler.next_notification().await.map_err(closed)
+    }
+
+    async fn notified(&self, id: &str, sending: Sending) -> Result<(), PortError> {
+        let done = match sending {
+            Sending::Done => self.store.notification_sent(id, clock::now()).await,
+            Sending::Failed { error, next } => self.store.notification_failed(id, &SendingFailed { error, next }).await,
+        };
+        match done {
+            // Said before, and the answer was lost.
+            Ok(()) | Err(StoreError::Stale { .. }) => Ok(()),
+            Err(error) => Err(unavailable(&error)),
+        }
     }
 }

@@ -35,7 +35,7 @@ pub(super) const DAG_FIELDS: &[&str] = &[
 ];
 
 /// Fields of the file's top level that are refused for now, whatever their value.
-pub(super) const DAG_FIELDS_NOT_SUPPORTED: &[&str] = &["on_success", "on_failure", "deadline"];
+pub(super) const DAG_FIELDS_NOT_SUPPORTED: &[&str] = &["deadline"];
 
 /// Fields of every task.
 pub(super) const TASK_FIELDS: &[&str] = &[
@@ -80,7 +80,7 @@ pub(super) const TASK_FIELDS: &[&str] = &[
 ];
 
 /// Fields of every task that are refused for now, whatever their value.
-pub(super) const TASK_FIELDS_NOT_SUPPORTED: &[&str] = &["on_success", "on_failure", "on_retry", "on_skipped"];
+pub(super) const TASK_FIELDS_NOT_SUPPORTED: &[&str] = &[];
 
 /// Fields of a task that say what it is or where it stands, so that they cannot be a default of all tasks.
 pub(super) const TASK_FIELDS_WITHOUT_DEFAULT: &[&str] =

@@ -23,6 +23,7 @@ mod ids;
 mod known_fields;
 mod lint;
 mod mapping;
+mod notifiers;
 mod operator_parameters;
 mod outline;
 mod own_fields;
@@ -47,6 +48,7 @@ use toml::de::DeTable;
 
 use crate::catalog::Catalog;
 use crate::dag::Dag;
+use crate::notify::Occasion;
 use reader::Fields;
 use reporter::{Finding, Reporter, Span};
 use task_fields::{DeclaredTask, TaskReader};
@@ -169,6 +171,7 @@ fn read_dag<'d>(
     let mut dag = Dag::new(dag_id, tasks, edges.iter());
     dag.groups = groups.list.into_iter().map(|declared| (declared.group.id.clone(), declared.group)).collect();
     dag_fields::read_dag_fields(&mut dag, &fields, defaults, reporter);
+    dag.notifiers = notifiers::read_notifiers(&fields, &[Occasion::Success, Occasion::Failure], catalog, reporter);
     dag_fields::check_fail_fast(&dag, |position| rule_spans[position], reporter);
     dag
 }

@@ -12,6 +12,7 @@ use super::default_args::DefaultArgs;
 use super::ids::check_id;
 use super::known_fields::TASK_FIELDS_NOT_SUPPORTED;
 use super::mapping::read_expansion;
+use super::notifiers::read_notifiers;
 use super::operator_parameters::OperatorTable;
 use super::params::read_table;
 use super::reader::{Fields, Word, not_a_choice, table_of, word_of, wrong_kind};
@@ -24,10 +25,12 @@ use crate::catalog::{Catalog, OperatorKind};
 use crate::cause::Cause;
 use crate::dag::{OnLost, Param, Task, WeightRule};
 use crate::ids::TaskId;
+use crate::notify::Occasion;
 use crate::trigger_rule::TriggerRule;
 
 const WEIGHT_RULES: [(&str, WeightRule); 3] =
     [("downstream", WeightRule::Downstream), ("upstream", WeightRule::Upstream), ("absolute", WeightRule::Absolute)];
+const OCCASIONS: [Occasion; 4] = [Occasion::Success, Occasion::Failure, Occasion::Retry, Occasion::Skipped];
 const ON_LOST: [(&str, OnLost); 2] = [("retry", OnLost::Retry), ("fail", OnLost::Fail)];
 
 /// A task as its table declares it, before ids in it are resolved.
@@ -167,6 +170,7 @@ impl<'d, 'c> TaskReader<'d, 'c> {
         if let Some(node) = fields.get("map_index_template") {
             check_templates("map_index_template", node, reporter);
         }
+        task.notifiers = read_notifiers(fields, &OCCASIONS, self.catalog, reporter);
         task.tolerate_failure = fields.flag("tolerate_failure", reporter).unwrap_or(false);
     }
 

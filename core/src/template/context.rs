@@ -27,6 +27,8 @@ pub struct TemplateContext {
     pub map_index: i32,
     /// What this mapped instance, or the mapped group around it, was given: `{{ mapped.<name> }}`.
     pub mapped: Map<String, Value>,
+    /// What a notification is about: `{{ notification.<name> }}`; empty for tasks.
+    pub notification: Map<String, Value>,
     /// The run's parameters, see [`merged_params`].
     pub params: Map<String, Value>,
     /// The present, for `macros.datetime.now()` and the like.
@@ -45,6 +47,7 @@ impl TemplateContext {
             try_number: claim.try_number,
             map_index: claim.key.map_index,
             mapped: Map::new(),
+            notification: Map::new(),
             params: merged_params(&claim.dag, claim.task(), &claim.run.conf),
             now,
         }

@@ -17,7 +17,7 @@ use super::{macros, run_objects};
 use crate::time::Timestamp;
 
 /// Every name, for suggestions.
-const NAMES: [&str; 27] = [
+const NAMES: [&str; 28] = [
     "conn",
     "dag",
     "dag_run",
@@ -29,6 +29,7 @@ const NAMES: [&str; 27] = [
     "logical_date",
     "macros",
     "mapped",
+    "notification",
     "params",
     "prev_data_interval_end_success",
     "prev_data_interval_start_success",
@@ -73,6 +74,9 @@ pub(super) fn suggestion(expression: &str) -> Option<String> {
     }
     if expression == "mapped" {
         return Some("only instances of mapped tasks and groups have it".to_owned());
+    }
+    if expression == "notification" {
+        return Some("only templates of notifiers have it".to_owned());
     }
     if NAMES.contains(&expression) {
         return Some("this run has no logical date, so use dag_run.run_after".to_owned());
@@ -171,6 +175,7 @@ impl Object for Names {
             "triggering_asset_events" => asset_events::triggering(&self.lookup).unwrap_or_else(Value::from),
             "inlet_events" => InletEvents::value(ctx, &self.lookup),
             "mapped" if ctx.map_index >= 0 => from_json(&ctx.mapped.clone().into()),
+            "notification" if !ctx.notification.is_empty() => from_json(&ctx.notification.clone().into()),
             "var" => Record::value(
                 "var",
                 [("value", Variables::value(&self.lookup, false)), ("json", Variables::value(&self.lookup, true))],

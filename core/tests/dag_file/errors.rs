@@ -79,14 +79,12 @@ fn what_is_not_done_yet_is_refused() {
     insta::assert_snapshot!(refused(
         r#"
 deadline = "1h"
-on_failure = []
 [groups.g]
 expand = { x = [1] }
 [tasks.a]
 operator = "bash"
 bash_command = "true"
 expand = { cwd = ["/", "/tmp"] }
-on_retry = []
 [tasks.b]
 operator = "redshift_to_s3"
 s3_bucket = "b"

@@ -88,6 +88,7 @@ impl World {
             run_started_at: instant(&described["start_date"]),
             try_number: u32::try_from(described["try_number"].as_u64().unwrap_or(1)).unwrap(),
             mapped: serde_json::Map::new(),
+            notification: Map::new(),
             map_index: i32::try_from(described["map_index"].as_i64().unwrap_or(-1)).unwrap(),
             now: Timestamp::from_micros(1_720_000_000_000_000),
         })

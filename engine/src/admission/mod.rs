@@ -185,6 +185,8 @@ impl Admission {
             | Effect::PushXComs { .. }
             | Effect::EmitAssets { .. }
             | Effect::ClearXComs(_)
+            | Effect::Notify { .. }
+            | Effect::NotifyOfRun { .. }
             | Effect::CancelAttempt { .. } => return false,
         }
         true

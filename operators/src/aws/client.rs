@@ -76,6 +76,12 @@ impl AwsSession {
         aws_sdk_sts::Client::from_conf(service_builder!(self, aws_sdk_sts, "sts").build())
     }
 
+    /// Amazon SNS.
+    #[must_use]
+    pub fn sns(&self) -> aws_sdk_sns::Client {
+        aws_sdk_sns::Client::from_conf(service_builder!(self, aws_sdk_sns, "sns").build())
+    }
+
     /// Amazon Redshift.
     #[must_use]
     pub fn redshift(&self) -> aws_sdk_redshift::Client {

@@ -30,5 +30,6 @@ mod s3_look;
 pub mod s3_wildcard;
 pub mod secrets_manager;
 pub mod session;
+pub mod sns_notifier;
 #[cfg(test)]
 mod tests;

@@ -12,7 +12,6 @@ use crate::batch_values::execute_rows;
 use crate::commit::Tx;
 use crate::decode;
 use crate::error::StoreError;
-use crate::row_id::row_id;
 use crate::tables::run_list::Page;
 
 /// A notification.
@@ -55,7 +54,7 @@ pub(crate) async fn insert(tx: &mut Tx, new: &[NewNotification]) -> Result<(), S
         .collect::<Result<_, StoreError>>()?;
     execute_rows(tx, INSERT, 11, &rows, |statement, (new, notifier, facts)| {
         statement
-            .bind(row_id())
+            .bind(new.id.as_str())
             .bind(new.dag_id.as_str())
             .bind(new.run.map(|run| run.0))
             .bind(new.task.as_ref().map(|(task, _)| task.as_str()))
@@ -77,6 +76,7 @@ fn decode_notification(row: &AnyRow) -> Result<NotificationRow, StoreError> {
     Ok(NotificationRow {
         id: decode::text(row, "id")?,
         content: NewNotification {
+            id: decode::text(row, "id")?,
             dag_id: decode::text(row, "dag_id")?.into(),
             run: decode::optional_number(row, "run_key")?.map(RunKey),
             task: task.zip(decode::optional_number(row, "map_index")?),

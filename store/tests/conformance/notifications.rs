@@ -20,6 +20,7 @@ crate::on_both_databases!(
 
 fn about(name: &str) -> NewNotification {
     NewNotification {
+        id: name.to_owned(),
         dag_id: dag("etl"),
         run: Some(RunKey(7)),
         task: Some(("load".into(), -1)),
@@ -31,8 +32,8 @@ fn about(name: &str) -> NewNotification {
 }
 
 async fn a_notification_waits_until_it_was_sent_or_given_up(f: Fixture) {
-    let of_dag = NewNotification { run: None, task: None, dag_id: dag("other"), ..about("third") };
-    let notifications = vec![about("first"), about("second"), of_dag.clone()];
+    let of_dag = NewNotification { run: None, task: None, dag_id: dag("other"), ..about("3") };
+    let notifications = vec![about("1"), about("2"), of_dag.clone()];
     f.store.commit(&Batch { notifications: notifications.clone(), ..Batch::default() }).await.unwrap();
     let waiting = f.store.waiting_notifications(10).await.unwrap();
     assert_eq!(waiting.iter().map(|row| row.content.clone()).collect::<Vec<_>>(), notifications);
@@ -73,7 +74,7 @@ async fn a_missed_deadline_is_written_once(f: Fixture) {
     f.store.commit(&Batch { missed_deadlines, ..Batch::default() }).await.unwrap();
     assert_eq!(f.store.missed_deadlines().await.unwrap(), [of_run.clone(), of_dag.clone()]);
 
-    let batch = Batch { missed_deadlines: vec![of_run], notifications: vec![about("never")], ..Batch::default() };
+    let batch = Batch { missed_deadlines: vec![of_run], notifications: vec![about("4")], ..Batch::default() };
     assert!(matches!(f.store.commit(&batch).await, Err(StoreError::Stale { .. })));
     assert_eq!(f.store.waiting_notifications(10).await.unwrap(), [], "nothing of it is written");
 
