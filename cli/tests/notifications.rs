@@ -279,7 +279,7 @@ fn a_wrong_notifier_is_refused_where_it_stands() {
          on_retry = { notifier = \"webhook\", addres = \"x\" }\non_success = \"slack\"\n\
          on_skipped = { notifier = \"slack\", slack_webhook_conn_id = \"a\", text = \"{{ oops\" }\n",
     );
-    let said = workspace.refused(&["check", "dags/wrong.toml"]);
+    let said = workspace.refused(&["dags", "check", "dags/wrong.toml"]);
     for part in ["webhook", "addres", "'on_success' must be a notifier or a list of them", "'text'"] {
         assert!(said.contains(part), "{part} is missing in {said}");
     }

@@ -54,6 +54,8 @@ pub enum Effect {
     Notify {
         /// Which.
         key: TaskInstanceKey,
+        /// The try that it is about; the next one may have begun.
+        try_number: u32,
         /// What has happened.
         occasion: Occasion,
         /// Why, as a sentence; empty if nothing went wrong.

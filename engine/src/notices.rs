@@ -31,12 +31,13 @@ impl RunMachine {
     pub(crate) fn tell_of_task(&mut self, i: u32, from: TaskState, event: TaskEvent, because: &Because<'_>) {
         let Some(occasion) = occasion(from, event) else { return };
         if self.plan.task(self.position_of(i)).notifiers.has(occasion) {
+            let try_number = self.tasks[i as usize].columns.try_number;
             let cause = match &because.cause {
                 Some(cause) => cause.sentence(),
                 None if because.by.is_empty() => String::new(),
                 None => format!("Cancelled by {}.", because.by),
             };
-            self.effects.push_back(Effect::Notify { key: self.key(i), occasion, cause });
+            self.effects.push_back(Effect::Notify { key: self.key(i), try_number, occasion, cause });
         }
     }
 

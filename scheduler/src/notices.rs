@@ -38,6 +38,7 @@ impl About {
             attempt: AttemptId(uuid::Uuid::now_v7().as_u128()),
             position: self.dag.position(self.key.task.as_str())?,
             key: self.key,
+            mapped_at: None,
             dag: self.dag,
             dag_folder: self.folder,
             run: self.run,
@@ -55,15 +56,16 @@ impl About {
 pub(crate) fn take(outbox: &mut Outbox, live: &Live, now: Timestamp, effect: &Effect) {
     let dag = live.machine.plan().dag();
     let (key, of_task, occasion, cause) = match effect {
-        Effect::Notify { key, occasion, cause } => (key.clone(), true, *occasion, cause),
-        Effect::NotifyOfRun { key: Some(key), occasion, cause } => (key.clone(), false, *occasion, cause),
+        Effect::Notify { key, try_number, occasion, cause } => (key.clone(), Some(*try_number), *occasion, cause),
+        Effect::NotifyOfRun { key: Some(key), occasion, cause } => (key.clone(), None, *occasion, cause),
         _ => return,
     };
     let Some(position) = dag.position(key.task.as_str()) else { return };
-    let notifiers = if of_task { &dag.tasks[position].notifiers } else { &dag.notifiers };
+    let notifiers = if of_task.is_some() { &dag.tasks[position].notifiers } else { &dag.notifiers };
     let run = live.machine.facts();
-    let try_number = live.machine.task_instance(&key).map_or(0, |task| task.columns.try_number);
-    let facts = facts(run, of_task.then_some((&key, try_number)), occasion, cause, now);
+    let present = || live.machine.task_instance(&key).map_or(0, |task| task.columns.try_number);
+    let try_number = of_task.unwrap_or_else(present);
+    let facts = facts(run, of_task.map(|number| (&key, number)), occasion, cause, now);
     for notifier in notifiers.of(occasion) {
         let about = About {
             dag: Arc::clone(dag),

@@ -139,7 +139,9 @@ impl World {
         let (inbox, from_inbox) = mpsc::unbounded_channel();
         let (to_claims, claims) = mpsc::unbounded_channel();
         let (to_cancellations, cancellations) = mpsc::unbounded_channel();
-        let desk = Desk { inbox: from_inbox, claims: to_claims, cancellations: to_cancellations };
+        // Nobody is told of anything here.
+        let (notifications, _) = tokio::sync::mpsc::unbounded_channel();
+        let desk = Desk { inbox: from_inbox, claims: to_claims, cancellations: to_cancellations, notifications };
         let (runs, workers, resuming) = (Runs::default(), Vec::new(), Vec::new());
         self.process = Some(Process { runs, desk, inbox, claims, cancellations, resuming, workers });
         self.tell(|| "a process starts".to_owned());
