@@ -40,7 +40,7 @@ impl UpstreamCounts {
     }
 
     /// So many more upstream task instances, unfinished so far.
-    pub const fn expect(&mut self, count: u32, is_setup: bool) {
+    pub const fn add_unfinished(&mut self, count: u32, is_setup: bool) {
         self.total += count;
         self.setups += if is_setup { count } else { 0 };
     }

@@ -183,12 +183,12 @@ impl RunMachine {
         let is_setup = self.plan.task(p).setup;
         for &below in self.plan.downstream.of(p) {
             if !self.plan.mapped_together(p, below) {
-                self.counts[below as usize].expect(more, is_setup);
+                self.counts[below as usize].add_unfinished(more, is_setup);
             }
         }
         for &below in self.plan.scopes.get(&p).into_iter().flatten() {
             if let Some(counts) = self.setup_counts.get_mut(&below).filter(|_| !self.plan.mapped_together(p, below)) {
-                counts.expect(more, true);
+                counts.add_unfinished(more, true);
             }
         }
     }
@@ -231,10 +231,10 @@ impl RunMachine {
                 match row.state {
                     TaskState::Final(FinalState::Removed) if row.map_index >= 0 => {}
                     TaskState::Final(end) => {
-                        counts.expect(1, is_setup);
+                        counts.add_unfinished(1, is_setup);
                         counts.add(end, is_setup);
                     }
-                    _ => counts.expect(1, is_setup),
+                    _ => counts.add_unfinished(1, is_setup),
                 }
             }
         }

@@ -79,14 +79,14 @@ impl Plan {
         for &(below, above) in pairs {
             if !self.mapped_together(above, below) {
                 let (instances, is_setup) = (self.first_length(above), self.task(above).setup);
-                self.fresh_counts[below as usize].expect(instances, is_setup);
+                self.fresh_counts[below as usize].add_unfinished(instances, is_setup);
             }
         }
         let mut fresh: HashMap<u32, UpstreamCounts> = HashMap::new();
         for (&setup, scope) in &self.scopes {
             for &p in scope {
                 let together = self.mapped_together(setup, p);
-                fresh.entry(p).or_default().expect(if together { 0 } else { self.first_length(setup) }, true);
+                fresh.entry(p).or_default().add_unfinished(if together { 0 } else { self.first_length(setup) }, true);
             }
         }
         self.fresh_setup_counts = fresh;

@@ -64,7 +64,9 @@ impl RunMachine {
         // A mapped instance that is removed is one less to wait for.
         let gone = self.tasks[p as usize].map_index >= 0;
         match from {
-            TaskState::Final(FinalState::Removed) if gone => self.count_below(p, |c, is_setup| c.expect(1, is_setup)),
+            TaskState::Final(FinalState::Removed) if gone => {
+                self.count_below(p, |c, is_setup| c.add_unfinished(1, is_setup));
+            }
             TaskState::Final(end) => self.count_below(p, |counts, is_setup| counts.remove(end, is_setup)),
             _ => {}
         }
