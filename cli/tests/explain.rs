@@ -146,6 +146,75 @@ async fn everything_that_waits_says_why_on_postgresql() {
 }
 
 #[test]
+fn a_dag_that_waits_for_assets_says_for_which() {
+    let workspace = Workspace::new(env!("CARGO_BIN_EXE_windrose"), None);
+    let both = r#"
+schedule = { assets = { all = ["s3://b/a", { any = ["s3://b/c", { alias = "daily" }] }] } }
+max_active_runs = 1
+[tasks.t]
+operator = "bash"
+bash_command = 'while [ -d "$PWD" ]; do sleep 0.1; done'
+"#;
+    workspace.write_dag("both.toml", both);
+    let standalone = workspace.standalone();
+    let ask = || explain(&workspace, &["both"])["dag"].clone();
+    let why = ask();
+    assert_eq!(reasons(&why), ["assets"]);
+    assert_eq!(why[0]["text"], "it waits for events of s3://b/a and (s3://b/c or alias daily)");
+    workspace.ok(&["assets", "emit", "s3://b/a"]);
+    let text = ask()[0]["text"].as_str().unwrap().to_owned();
+    assert!(text.starts_with("it waits for events of s3://b/c or alias daily; there is s3://b/a since 20"), "{text}");
+    workspace.ok(&["assets", "emit", "s3://b/c"]);
+    wait_until("a run that fills its DAG", || {
+        let why = ask();
+        if reasons(&why) == ["max_active_runs"] { Ok(()) } else { Err(why.to_string()) }
+    });
+    standalone.kill();
+    assert_eq!(reasons(&ask()), ["no_scheduler", "max_active_runs"]);
+}
+
+#[test]
+fn dates_and_runs_of_a_backfill_say_why_they_wait() {
+    let workspace = Workspace::new(env!("CARGO_BIN_EXE_windrose"), None);
+    let fill = r#"
+schedule = "@daily"
+start_date = 2100-01-01
+[tasks.t]
+operator = "bash"
+bash_command = 'while [ -d "$PWD" ]; do sleep 0.1; done'
+"#;
+    workspace.write_dag("fill.toml", fill);
+    let _standalone = workspace.standalone();
+    workspace.ok(&[
+        "backfill",
+        "create",
+        "fill",
+        "--from",
+        "2026-01-01",
+        "--to",
+        "2026-01-05",
+        "--max-active-runs",
+        "2",
+    ]);
+    let of_dag = |word: &str| {
+        let why = explain(&workspace, &["fill"])["dag"].clone();
+        why.as_array().unwrap().iter().find(|why| why["reason"] == word).cloned().ok_or(why)
+    };
+    let full = wait_until("dates that wait", || of_dag("backfill_full").map_err(|why| why.to_string()));
+    let first = "backfill__2026-01-01T00:00:00+00:00";
+    let text = full["text"].as_str().unwrap();
+    assert!(
+        text.starts_with("3 dates of backfill 1 wait for their turn: 2 of its 2 runs at a time have not"),
+        "{text}"
+    );
+    assert_eq!(full["by"][0], first);
+    workspace.ok(&["backfill", "pause", "1"]);
+    let paused = of_dag("backfill_paused").unwrap();
+    assert_eq!(paused["text"], "backfill 1 is paused; 3 of its dates wait for their turn");
+    assert_eq!(paused["wakes"], "'windrose backfill resume 1'");
+}
+
+#[test]
 fn what_does_not_exist_cannot_be_explained() {
     let workspace = Workspace::new(env!("CARGO_BIN_EXE_windrose"), None);
     workspace.write_dag("daily.toml", DAILY);

@@ -1,6 +1,7 @@
 //! Assets: what tasks produce and DAGs wait for, each named by a URI.
 
 use std::collections::BTreeSet;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -37,6 +38,20 @@ impl AssetCondition {
         }
     }
 
+    /// What is missing until it holds; none if it does. The arguments are those of [`AssetCondition::holds`].
+    pub fn missing(&self, queued: &impl Fn(&AssetUri) -> bool, of_alias: &impl Fn(&str) -> bool) -> Option<Self> {
+        if self.holds(queued, of_alias) {
+            return None;
+        }
+        let of_parts = |parts: &[Self]| parts.iter().filter_map(|part| part.missing(queued, of_alias)).collect();
+        let (mut parts, whole): (Vec<Self>, fn(Vec<Self>) -> Self) = match self {
+            Self::Asset(_) | Self::Alias(_) => return Some(self.clone()),
+            Self::All(parts) => (of_parts(parts), Self::All),
+            Self::Any(parts) => (of_parts(parts), Self::Any),
+        };
+        if parts.len() == 1 { parts.pop() } else { Some(whole(parts)) }
+    }
+
     /// All assets and all aliases in it.
     #[must_use]
     pub fn names(&self) -> (BTreeSet<AssetUri>, BTreeSet<String>) {
@@ -55,6 +70,28 @@ impl AssetCondition {
             }
             Self::All(parts) | Self::Any(parts) => parts.iter().for_each(|part| part.collect(uris, aliases)),
         }
+    }
+}
+
+/// `s3://b/a and (s3://b/c or alias x)`.
+impl fmt::Display for AssetCondition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (parts, word) = match self {
+            Self::Asset(uri) => return write!(f, "{uri}"),
+            Self::Alias(alias) => return write!(f, "alias {alias}"),
+            Self::All(parts) => (parts, " and "),
+            Self::Any(parts) => (parts, " or "),
+        };
+        for (at, part) in parts.iter().enumerate() {
+            if at > 0 {
+                f.write_str(word)?;
+            }
+            match part {
+                Self::All(_) | Self::Any(_) => write!(f, "({part})")?,
+                Self::Asset(_) | Self::Alias(_) => write!(f, "{part}")?,
+            }
+        }
+        Ok(())
     }
 }
 

@@ -158,10 +158,21 @@ impl AssetTriggers {
         self.dags.get(dag_id).map(|dag| &dag.queue)
     }
 
+    /// What a DAG still waits for before it gets a run; none if its condition holds, or if it waits for no assets.
+    #[must_use]
+    pub fn missing(&self, dag_id: &DagId) -> Option<AssetCondition> {
+        let dag = self.dags.get(dag_id)?;
+        let queued = |uri: &AssetUri| dag.queue.contains_key(uri);
+        dag.condition.missing(&queued, &|alias| self.any_of_alias(alias, queued))
+    }
+
     fn holds(&self, dag: &AssetDag) -> bool {
         let queued = |uri: &AssetUri| dag.queue.contains_key(uri);
-        let of_alias = |alias: &str| self.aliases.get(alias).into_iter().flatten().any(queued);
-        dag.condition.holds(&queued, &of_alias)
+        dag.condition.holds(&queued, &|alias| self.any_of_alias(alias, queued))
+    }
+
+    fn any_of_alias(&self, alias: &str, queued: impl Fn(&AssetUri) -> bool) -> bool {
+        self.aliases.get(alias).into_iter().flatten().any(queued)
     }
 
     fn take(&mut self, dag_id: &DagId) -> Option<AssetRun> {

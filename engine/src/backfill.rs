@@ -128,6 +128,28 @@ fn check(dag: &Dag, request: &Request, now: Timestamp) -> Result<(), Refusal> {
     Ok(())
 }
 
+/// Why no further date of a backfill gets its turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TurnObstacle {
+    /// A person has paused the backfill.
+    Paused,
+    /// As many of its runs are under way as it may have at once.
+    RunsFull {
+        /// The limit.
+        max_active_runs: u32,
+    },
+}
+
+/// What keeps the next date of a backfill from its turn; `under_way` counts its runs that have not ended.
+#[must_use]
+pub fn turn_obstacle(paused: bool, under_way: usize, max_active_runs: u32) -> Option<TurnObstacle> {
+    if paused {
+        return Some(TurnObstacle::Paused);
+    }
+    let limit = usize::try_from(max_active_runs).unwrap_or(usize::MAX);
+    (under_way >= limit).then_some(TurnObstacle::RunsFull { max_active_runs })
+}
+
 /// What is done for a date whose run, if it has one, stands so.
 #[must_use]
 pub const fn step(existing: Option<RunState>, reprocess: Reprocess) -> BackfillStep {

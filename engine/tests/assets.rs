@@ -158,4 +158,29 @@ proptest! {
     fn a_restart_changes_nothing(steps in steps(), any in any::<bool>()) {
         prop_assert_eq!(play(&steps, any, true), play(&steps, any, false));
     }
+
+    #[test]
+    fn what_is_missing_is_what_makes_a_condition_hold(condition in condition(), there in any::<[bool; 4]>()) {
+        let queued: Vec<AssetUri> = URIS.into_iter().zip(there).filter(|(_, there)| *there).map(|(uri, _)| uri.into()).collect();
+        let of_nothing = |_: &str| false;
+        let holds = condition.holds(&|uri| queued.contains(uri), &of_nothing);
+        let missing = condition.missing(&|uri| queued.contains(uri), &of_nothing);
+        prop_assert_eq!(missing.is_none(), holds);
+        if let Some(missing) = missing {
+            let (named, _) = missing.names();
+            prop_assert!(named.iter().all(|uri| !queued.contains(uri)), "{} names what is there", missing);
+            let with = |uri: &AssetUri| queued.contains(uri) || named.contains(uri);
+            prop_assert!(condition.holds(&with, &of_nothing), "{} is not enough", missing);
+        }
+    }
+}
+
+const URIS: [&str; 4] = ["a", "b", "c", "d"];
+
+fn condition() -> impl Strategy<Value = AssetCondition> {
+    let leaf = proptest::sample::select(&URIS[..]).prop_map(asset);
+    leaf.prop_recursive(3, 12, 4, |part| {
+        let parts = proptest::collection::vec(part, 1..4);
+        prop_oneof![parts.clone().prop_map(AssetCondition::All), parts.prop_map(AssetCondition::Any)]
+    })
 }

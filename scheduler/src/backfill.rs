@@ -15,7 +15,7 @@ use windrose_core::run::RunFacts;
 use windrose_core::run_state::{RunState, RunType};
 use windrose_core::time::Timestamp;
 use windrose_core::timetable::DueRun;
-use windrose_engine::backfill::{Request, dates, run_id_of, step};
+use windrose_engine::backfill::{Request, TurnObstacle, dates, run_id_of, step, turn_obstacle};
 use windrose_engine::{Event, Selection};
 use windrose_store::{BackfillRow, BackfillWrite, EventRow, Page, RunFilter, Store, StoreError};
 
@@ -136,12 +136,12 @@ fn another(dag_id: &DagId, id: i64) -> Failed {
 }
 
 /// A backfill that has not ended.
-struct UnderWay {
-    row: BackfillRow,
+pub(crate) struct UnderWay {
+    pub(crate) row: BackfillRow,
     /// Dates that wait for their turn, with their places.
-    pending: VecDeque<(u32, DueRun)>,
+    pub(crate) pending: VecDeque<(u32, DueRun)>,
     /// Its runs that have not ended.
-    runs: BTreeSet<RunKey>,
+    pub(crate) runs: BTreeSet<RunKey>,
 }
 
 /// The backfills that have not ended, by number.
@@ -173,8 +173,24 @@ impl Backfills {
     /// The next date whose turn it is.
     fn next_turn(&mut self, id: i64) -> Option<(u32, DueRun)> {
         let backfill = self.under_way.get_mut(&id)?;
-        let limit = usize::try_from(backfill.row.max_active_runs).unwrap_or(usize::MAX);
-        if backfill.row.paused || backfill.runs.len() >= limit { None } else { backfill.pending.pop_front() }
+        if backfill.obstacle().is_some() { None } else { backfill.pending.pop_front() }
+    }
+
+    /// The one of a DAG, if it has not ended.
+    pub(crate) fn of_dag(&self, dag_id: &DagId) -> Option<&UnderWay> {
+        self.under_way.values().find(|backfill| backfill.row.dag_id == *dag_id)
+    }
+
+    /// The one that a run is of.
+    pub(crate) fn of_run(&self, run: RunKey) -> Option<&BackfillRow> {
+        self.under_way.values().find(|backfill| backfill.runs.contains(&run)).map(|backfill| &backfill.row)
+    }
+}
+
+impl UnderWay {
+    /// Why no date gets its turn now.
+    pub(crate) fn obstacle(&self) -> Option<TurnObstacle> {
+        turn_obstacle(self.row.paused, self.runs.len(), self.row.max_active_runs)
     }
 }
 
@@ -204,8 +220,8 @@ impl Driver {
         let Some(version) = self.dags.newest(dag_id) else {
             return Err(Failed::Refused(format!("there is no DAG '{dag_id}'; see 'windrose dags list'")));
         };
-        if let Some((id, _)) = self.backfills.under_way.iter().find(|(_, other)| other.row.dag_id == *dag_id) {
-            return Err(another(dag_id, *id));
+        if let Some(other) = self.backfills.of_dag(dag_id) {
+            return Err(another(dag_id, other.row.id));
         }
         let dates = request.dates(version.plan.dag(), now)?;
         // Another one may have been made in this batch.

@@ -96,6 +96,11 @@ impl Driver {
         let waiting = self.runs.waiting.values().map(|waiting| &waiting.place);
         let queued: Vec<QueuedRun> = waiting.filter(|place| !self.paused.contains(&place.dag_id)).cloned().collect();
         let of_paused = self.paused.contains(&place.dag_id);
+        if self.backfills.hold(run) {
+            let id = self.backfills.of_run(run)?.id;
+            let text = format!("it belongs to backfill {id}, which is paused");
+            return Some(Why::new("backfill_paused", text, format!("'windrose backfill resume {id}'")));
+        }
         Some(match start_obstacle(now, place, &queued, &self.runs.running) {
             Some(StartObstacle::NotDue { at }) => {
                 Why::new("not_due", format!("it is not to start before {at}"), "the clock").until(at)
