@@ -104,6 +104,28 @@ fn a_task_is_mapped_over_what_another_returned_and_reduced() {
 }
 
 #[test]
+fn each_instance_has_its_own_environment() {
+    let workspace = workspace();
+    let mapped = r#"
+[tasks.say]
+operator = "bash"
+bash_command = 'test "$DAY" = "$WANTED"'
+expand_kwargs = [{ env = { DAY = "{{ ds }}", WANTED = "2026-01-02" } }, { env = { DAY = "a", WANTED = "a" } }]
+[tasks.list]
+operator = "bash"
+bash_command = "echo $WHO"
+expand = { env = [{ WHO = "ann" }, { WHO = "bob" }] }
+[tasks.check]
+operator = "bash"
+bash_command = "test '{{ ti.xcom_pull('list') | join(',') }}' = ann,bob"
+upstream = ["list"]
+"#;
+    workspace.write_dag("env.toml", mapped);
+    let _standalone = workspace.standalone();
+    workspace.ok(&["dags", "trigger", "env", "--logical-date", "2026-01-02T00:00:00Z", "--wait"]);
+}
+
+#[test]
 fn a_mapped_group_goes_on_index_by_index_over_a_kill() {
     let workspace = workspace();
     let standalone = workspace.standalone();

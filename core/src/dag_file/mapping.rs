@@ -55,7 +55,8 @@ impl SourceReader<'_, '_> {
         let mut arguments = Vec::with_capacity(table.len());
         for (key, value) in table {
             let name = key.get_ref().as_ref();
-            if TASK_FIELDS.contains(&name) || SENSOR_FIELDS.contains(&name) {
+            // `env` is a field of every task, but a parameter of operators too, and those map it.
+            if name != "env" && (TASK_FIELDS.contains(&name) || SENSOR_FIELDS.contains(&name)) {
                 let message = format!(
                     "'{name}' is the same for all instances of a task; only the operator's own fields can be mapped"
                 );
