@@ -139,26 +139,31 @@ impl RunMachine {
     }
 
     /// A mapped task runs again, and what it is mapped over may have another length now (Airflow's
-    /// `_revise_map_indexes_if_mapped`): new elements get instances, those that are too many are removed.
-    pub(crate) fn revise(&mut self, now: Timestamp, p: u32) {
+    /// `_revise_map_indexes_if_mapped`): new elements get instances, those that are too many are removed. False if nothing
+    /// came of it.
+    pub(crate) fn revise(&mut self, now: Timestamp, p: u32) -> bool {
         if !self.mapped.get(&p).is_some_and(|mapped| mapped.expanded && mapped.stale) {
-            return;
+            return false;
         }
-        let Some(length) = self.mapped_length(p) else { return };
+        let Some(length) = self.mapped_length(p) else { return false };
         self.set_stale(p, false);
         let have = self.instances_of(p);
         let because = || Because { cause: None, by: "there being fewer elements to be mapped over" };
+        let mut changed = false;
         for (index, &i) in (0_u32..).zip(&have) {
             let is_removed = self.tasks[i as usize].state == TaskState::Final(FinalState::Removed);
             // A person may mark and clear anything, and so may this.
-            if index == 0 && length == 0 && self.can_be_judged(i) {
+            let event = if index == 0 && length == 0 && self.can_be_judged(i) {
                 // As when it is expanded: what is mapped over nothing is skipped.
-                let _ = self.change(now, i, TaskEvent::Decided(FinalState::Skipped), because());
+                TaskEvent::Decided(FinalState::Skipped)
             } else if index >= length.max(1) && !is_removed {
-                let _ = self.change(now, i, TaskEvent::Marked(FinalState::Removed), because());
+                TaskEvent::Marked(FinalState::Removed)
             } else if index < length && is_removed {
-                let _ = self.change(now, i, TaskEvent::Cleared, because());
-            }
+                TaskEvent::Cleared
+            } else {
+                continue;
+            };
+            changed |= self.change(now, i, event, because()).is_ok();
         }
         let more = length.saturating_sub(u32::try_from(have.len()).unwrap_or(u32::MAX));
         if more > 0 {
@@ -170,6 +175,7 @@ impl RunMachine {
                 self.mark_dirty(i);
             }
         }
+        changed || more > 0
     }
 
     fn set_stale(&mut self, p: u32, stale: bool) {

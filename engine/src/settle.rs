@@ -86,7 +86,8 @@ impl RunMachine {
         let mut changed = false;
         for (i, judgement) in judged {
             if judgement == Judgement::Run {
-                self.revise(now, self.position_of(i));
+                // What is too many is removed, and that may be all that was left of the run.
+                changed |= self.revise(now, self.position_of(i));
             }
             changed |= self.can_be_judged(i) && self.act_on(now, i, judgement);
         }

@@ -4,9 +4,12 @@
 
 mod support;
 
+use std::time::Duration;
+
 use serde_json::Value;
 use support::harness::Harness;
 use windrose_core::catalog::OperatorKind;
+use windrose_core::cause::Cause;
 use windrose_core::dag::{Dag, Group, Task};
 use windrose_core::mapping::{Expansion, Source};
 use windrose_core::outcome::{Outcome, XCom};
@@ -75,6 +78,23 @@ fn a_mapped_task_that_runs_again_follows_the_new_length() {
     }
     assert_eq!(run.machine.state(), RunState::Success);
     assert_eq!(all(&run).len(), 6);
+}
+
+#[test]
+fn a_run_whose_last_open_instance_is_one_too_many_ends() {
+    let mut tasks = tasks(["source", "m"]);
+    tasks[1].expansion = over("source");
+    (tasks[1].retries, tasks[1].retry_delay) = (1, Duration::from_secs(60));
+    let mut run = Harness::started(Dag::new("d".into(), tasks, [(0, 1)]));
+    returns(&mut run, "source", 2);
+    run.run("m[0]", Outcome::Success);
+    let cause = Cause::ExitCode { code: 1, last_line: None };
+    run.run("m[1]", Outcome::Failed { cause, retry: true });
+    let selection = Selection { tasks: vec!["source".into()], ..Selection::default() };
+    run.send(Event::Clear { selection, by: "ann".to_owned() });
+    returns(&mut run, "source", 1);
+    run.pass_time(Duration::from_secs(60));
+    assert_eq!((run.name("m[1]"), run.machine.state()), ("removed", RunState::Success));
 }
 
 #[test]

@@ -40,6 +40,30 @@ impl World {
         })
     }
 
+    /// What has not ended, by name and with its reasons, for people.
+    pub(super) fn left(&self) -> String {
+        let Some(process) = &self.process else { return "no process".to_owned() };
+        let runs = &process.runs;
+        let mut left = vec![format!(
+            "{} commands, {} attempts, {} messages, places changed: {}, next timer: {:?}",
+            self.wants.len(),
+            process.workers.len(),
+            process.desk.inbox.len(),
+            runs.places_changed,
+            runs.next_timer()
+        )];
+        for (key, run) in self.database.runs.iter().filter(|(_, run)| !run.state.is_final()) {
+            let dag = &run.facts.dag_id;
+            left.push(format!("run {} of {dag} is {:?}; {:?} of {dag} run", key.0, run.state, runs.running.get(dag)));
+            let machine = runs.live.get(key).map(|live| &live.machine);
+            for row in machine.into_iter().flat_map(RunMachine::tasks) {
+                let reasons = machine.map(|machine| machine.explain(row.task.as_str(), row.map_index));
+                left.push(format!("  {}[{}] is {:?}: {reasons:?}", row.task, row.map_index, row.state));
+            }
+        }
+        left.join("\n")
+    }
+
     /// By the rows, which are what is left after a crash.
     fn check_pools(&self) {
         for (name, slots, include_deferred) in POOLS {

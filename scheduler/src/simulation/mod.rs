@@ -41,7 +41,7 @@ fn play(world: &mut World) {
         world.step();
         world.check();
     }
-    panic!("the history does not end");
+    panic!("the history does not end:\n{}", world.left());
 }
 
 fn play_seed(seed: u64) {
@@ -78,6 +78,17 @@ fn histories_with_crashes_end_well_third_part() {
 #[test]
 fn histories_with_crashes_end_well_fourth_part() {
     play_part(3);
+}
+
+/// Seeds of histories that once did not end well.
+#[test]
+fn histories_that_went_wrong_once_end_well() {
+    [
+        // The last open instance of a mapped task was removed when it was due, and the run never ended.
+        1_795_438_485_235_381,
+    ]
+    .into_iter()
+    .for_each(play_seed);
 }
 
 #[test]

@@ -35,7 +35,7 @@ const PARALLELISM: usize = 4;
 /// A process: everything in it is gone when it crashes.
 pub(super) struct Process {
     pub(super) runs: Runs,
-    desk: Desk,
+    pub(super) desk: Desk,
     inbox: mpsc::UnboundedSender<Message>,
     claims: mpsc::UnboundedReceiver<Claim>,
     cancellations: mpsc::UnboundedReceiver<Cancellation>,
