@@ -2,6 +2,7 @@
 
 mod backfill;
 mod changes;
+mod simulate;
 
 use std::path::PathBuf;
 
@@ -9,6 +10,7 @@ use clap::{Args as ClapArgs, Parser, Subcommand};
 
 pub(crate) use backfill::{BackfillArgs, BackfillCommand, ReprocessArg};
 pub(crate) use changes::{ChangeArgs, RunMark, SelectArgs, TaskMark};
+pub(crate) use simulate::SimulateArgs;
 
 /// Workflow orchestration: what Airflow does, in one binary.
 ///
@@ -159,13 +161,7 @@ pub(crate) enum DagsCommand {
     /// Start a run by hand.
     Trigger(TriggerArgs),
     /// Run a DAG file through the real scheduling code in simulated time.
-    Simulate {
-        /// The DAG file.
-        file: PathBuf,
-        /// What the tasks do (JSON); without it, every task succeeds.
-        #[arg(long, value_name = "FILE")]
-        outcomes: Option<PathBuf>,
-    },
+    Simulate(SimulateArgs),
 }
 
 /// Options of `dags trigger`.

@@ -140,6 +140,41 @@ fn simulating_answers_in_the_words_of_the_dag_format() {
 }
 
 #[test]
+fn simulating_draws_the_timeline_under_pools() {
+    let workspace = workspace();
+    let two = "[tasks.a]\noperator = \"bash\"\nbash_command = \"x\"\npool = \"narrow\"\n\
+        [tasks.b]\noperator = \"bash\"\nbash_command = \"sleep 0.2\"\npool = \"narrow\"\n";
+    workspace.write_dag("two.toml", two);
+    let simulate = |more: &[&str]| {
+        let all: Vec<&str> = ["dags", "simulate", "dags/two.toml"].into_iter().chain(more.iter().copied()).collect();
+        workspace.ok(&all)
+    };
+    let drawn = simulate(&["--duration", "a=90s", "--default-duration", "1m", "--pool", "narrow=1"]);
+    assert!(drawn.contains("success after 2m 30s") && drawn.contains("pool narrow: at most 1 of 1 slots"), "{drawn}");
+    assert!(drawn.contains("b (waits 1m 30s for pool narrow, runs 1m)"), "{drawn}");
+    let said = workspace.refused(&["dags", "simulate", "dags/two.toml", "--pool", "narow=1"]);
+    assert!(said.contains("no task of DAG 'two' uses the pool 'narow'; its tasks use narrow"), "{said}");
+    let said = workspace.refused(&["dags", "simulate", "dags/two.toml", "--duration", "a=soon"]);
+    assert!(said.contains("'soon' is not a duration"), "{said}");
+    let said = workspace.refused(&["dags", "simulate", "dags/two.toml", "--past-durations"]);
+    assert!(said.contains("no successful run of DAG 'two'"), "{said}");
+
+    let _standalone = workspace.standalone();
+    workspace.ok(&["pools", "set", "narrow", "1"]);
+    let ran = workspace.run(&["dags", "trigger", "two", "--wait", "--json"]);
+    assert_eq!(ran.status.code(), Some(1), "x is no command");
+    workspace.write_dag("two.toml", &two.replace("\"x\"", "\"true\""));
+    wait_until("a run that succeeds", || {
+        let ran = workspace.run(&["dags", "trigger", "two", "--wait"]);
+        if ran.status.success() { Ok(()) } else { Err(stderr(&ran)) }
+    });
+    let past = workspace.json(&["dags", "simulate", "dags/two.toml", "--past-durations", "--stored-pools"]);
+    assert_eq!(past["pools"][0]["slots"], 1);
+    let b = past["timelines"][0]["attempts"].as_array().unwrap().iter().find(|a| a["task"] == "b").unwrap();
+    assert!(b["ended"].as_f64().unwrap() - b["started"].as_f64().unwrap() >= 0.2, "{b}");
+}
+
+#[test]
 fn secrets_are_stored_and_never_shown() {
     let workspace = workspace();
     let secret = "hunter2-the-password";

@@ -143,7 +143,7 @@ fn check(row: &Value) -> Result<(), String> {
     let got = json!({ "state": run["state"], "end_wave": run["end_wave"], "tis": run["tis"], "received": received(row, &report) });
     let mut want = row["expect"].clone();
     want.as_object_mut().unwrap().remove("errors");
-    if got == want { Ok(()) } else { Err(format!("\n    want {want}\n    got  {got}\n{}", report.timeline())) }
+    if got == want { Ok(()) } else { Err(format!("\n    want {want}\n    got  {got}\n{}", report.story())) }
 }
 
 #[test]

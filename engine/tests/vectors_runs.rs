@@ -28,7 +28,7 @@ fn check(row: &Value) -> Result<(), String> {
         let odd = run["quirks"].as_array().is_some_and(|q| q.contains(&json!("running_ti_changed_by_scheduler")));
         let got = json!({"state": got["state"], "end_wave": got["end_wave"], "tis": got["tis"]});
         if !odd && got != run["expect"] {
-            return Err(format!("run {number}\n    want {}\n    got  {got}\n{}", run["expect"], report.timeline()));
+            return Err(format!("run {number}\n    want {}\n    got  {got}\n{}", run["expect"], report.story()));
         }
     }
     Ok(())
@@ -59,7 +59,7 @@ fn check_by_clock(row: &Value) -> Result<(), String> {
     for (clock, waves) in by_clock.runs.iter().zip(&in_waves.runs) {
         let same = clock.tis.iter().all(|(id, a)| (a.state, a.tries) == (waves.tis[id].state, waves.tis[id].tries));
         if !same || clock.state != waves.state {
-            return Err(format!("\n{}\n{}", by_clock.timeline(), in_waves.timeline()));
+            return Err(format!("\n{}\n{}", by_clock.story(), in_waves.story()));
         }
     }
     Ok(())

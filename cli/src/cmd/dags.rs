@@ -85,7 +85,7 @@ impl Row for Next {
 pub(crate) async fn run(session: &Session, command: DagsCommand) -> Result<ExitCode> {
     match command {
         DagsCommand::Check { paths, strict } => return check::run(session, paths, strict),
-        DagsCommand::Simulate { file, outcomes } => return simulate::run(session, &file, outcomes.as_deref()),
+        DagsCommand::Simulate(args) => return simulate::run(session, args).await,
         DagsCommand::Trigger(args) => return trigger::run(session, args).await,
         DagsCommand::List { search } => list(session, search).await?,
         DagsCommand::Show(dag) => show(session, &dag.dag_id).await?,

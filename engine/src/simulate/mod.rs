@@ -6,11 +6,15 @@
 //! retry delays and `dagrun_timeout` do not count. If a duration is given in units of time (`"90s"`), the clock orders
 //! events instead, and both count.
 
+mod attempts;
+mod chart;
 mod clock;
+mod critical_path;
 mod outcomes;
+mod pool_use;
 mod report;
 mod stage;
-mod timeline;
+mod story;
 mod waves;
 
 use std::sync::Arc;
@@ -19,8 +23,10 @@ use windrose_core::dag::Dag;
 
 use crate::plan::Plan;
 
+pub use attempts::SimAttempt;
 pub use outcomes::{AttemptWord, Follow, Mode, Outcomes, Returns, RunScript, Span, TaskScript};
-pub use report::{SimEvent, SimReport, SimRun, SimTask};
+pub use pool_use::SimPoolUse;
+pub use report::{SimEvent, SimReport, SimRun, SimTask, SimTimeline};
 
 use stage::Stage;
 
@@ -49,6 +55,16 @@ pub enum SimError {
         /// The DAG.
         dag: String,
     },
+    /// A pool is given slots that no task takes any of.
+    #[error("no task of DAG '{dag}' uses the pool '{pool}'; its tasks use {used}")]
+    UnknownPool {
+        /// The pool.
+        pool: String,
+        /// The DAG.
+        dag: String,
+        /// The pools that are used.
+        used: String,
+    },
     /// A script says which way a task goes that is no branch, or the like.
     #[error("the outcomes give '{field}' for the task '{task}', which is no {expected}; remove '{field}'")]
     Misplaced {
@@ -61,7 +77,7 @@ pub enum SimError {
     },
 }
 
-/// Runs a DAG with these outcomes. Pools of the DAG that are not listed are unlimited.
+/// Runs a DAG with these outcomes. Pools of the DAG that are listed neither here nor in the outcomes are unlimited.
 ///
 /// # Errors
 /// If the outcomes do not fit the DAG.

@@ -1,5 +1,6 @@
 //! What the tasks of a simulation do: the outcomes file.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use indexmap::IndexMap;
@@ -7,9 +8,12 @@ use serde::Deserialize;
 use serde_json::Value;
 use windrose_core::catalog::OperatorKind;
 use windrose_core::dag::Dag;
+use windrose_core::dag_file::parse_duration;
+use windrose_core::ids::TaskInstanceKey;
 use windrose_core::run_state::RunType;
 
 use super::SimError;
+use super::stage::name_of;
 
 /// The outcomes file. The default is one scheduled run in which every task succeeds at its first try.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -21,11 +25,26 @@ pub struct Outcomes {
     /// The runs, on consecutive days.
     #[serde(default = "one_run")]
     pub runs: Vec<RunScript>,
+    /// The slots of pools; −1 is unlimited, as are pools that are not named.
+    #[serde(default)]
+    pub pools: IndexMap<String, i64>,
+    /// How long each try of a task takes in all runs whose script does not say.
+    #[serde(default)]
+    pub durations: IndexMap<String, Span>,
+    /// How long each try of all other tasks takes. Without it, one wave.
+    #[serde(default)]
+    pub default_duration: Option<Span>,
 }
 
 impl Default for Outcomes {
     fn default() -> Self {
-        Self { mode: Mode::default(), runs: one_run() }
+        Self {
+            mode: Mode::default(),
+            runs: one_run(),
+            pools: IndexMap::new(),
+            durations: IndexMap::new(),
+            default_duration: None,
+        }
     }
 }
 
@@ -160,51 +179,41 @@ impl<'de> Deserialize<'de> for Span {
         }
         match Written::deserialize(from)? {
             Written::Number(waves) => Ok(Self::Waves(waves.max(1))),
-            Written::Text(text) => parse_duration(&text).map(Self::Time).ok_or_else(|| {
-                serde::de::Error::custom(format!(
-                    "'{text}' is not a duration; write a number of waves, or one like \"90s\", \"5m\", \"1h30m\", \"7d\""
-                ))
-            }),
+            Written::Text(text) => parse_duration(&text).map(Self::Time).map_err(serde::de::Error::custom),
         }
     }
-}
-
-/// `90s`, `1h30m`, `7d`: numbers with a unit, one after another.
-fn parse_duration(text: &str) -> Option<Duration> {
-    let mut rest = text.trim();
-    let mut total = Duration::ZERO;
-    if rest.is_empty() {
-        return None;
-    }
-    while !rest.is_empty() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
-        let number: f64 = rest[..digits].parse().ok()?;
-        let unit = rest[digits..].find(|c: char| c.is_ascii_digit()).map_or(rest.len(), |at| digits + at);
-        let seconds = match rest[digits..unit].trim() {
-            "ms" => 0.001,
-            "s" => 1.0,
-            "m" => 60.0,
-            "h" => 3600.0,
-            "d" => 86_400.0,
-            _ => return None,
-        };
-        total = total.checked_add(Duration::try_from_secs_f64(number * seconds).ok()?)?;
-        rest = &rest[unit..];
-    }
-    Some(total)
 }
 
 impl Outcomes {
     /// Whether any duration is a time.
     pub(super) fn by_clock(&self) -> bool {
-        self.runs.iter().flat_map(|run| run.script.values()).any(|task| matches!(task.duration, Some(Span::Time(_))))
+        let of_scripts = self.runs.iter().flat_map(|run| run.script.values()).filter_map(|task| task.duration);
+        let all = of_scripts.chain(self.durations.values().copied()).chain(self.default_duration);
+        all.into_iter().any(|span| matches!(span, Span::Time(_)))
+    }
+
+    /// How long a try of this task instance takes.
+    pub(super) fn span(&self, script: Option<&TaskScript>, key: &TaskInstanceKey) -> Span {
+        let given = script.and_then(|script| script.duration);
+        let of_name = || self.durations.get(&name_of(key)).or_else(|| self.durations.get(key.task.as_str())).copied();
+        given.or_else(of_name).or(self.default_duration).unwrap_or(Span::Waves(1))
     }
 
     pub(super) fn check(&self, dag: &Dag) -> Result<(), SimError> {
+        let find = |id: &String| {
+            let unknown = || SimError::UnknownTask { task: id.clone(), dag: dag.dag_id.to_string() };
+            dag.position(id).or_else(|| position_of_mapped(dag, id)).ok_or_else(unknown)
+        };
+        for id in self.durations.keys() {
+            find(id)?;
+        }
+        for pool in self.pools.keys().filter(|pool| !dag.tasks.iter().any(|task| task.pool == **pool)) {
+            let used: BTreeSet<&str> = dag.tasks.iter().map(|task| task.pool.as_str()).collect();
+            let used = used.into_iter().collect::<Vec<_>>().join(", ");
+            return Err(SimError::UnknownPool { pool: pool.clone(), dag: dag.dag_id.to_string(), used });
+        }
         for (id, script) in self.runs.iter().flat_map(|run| &run.script) {
-            let Some(position) = dag.position(id).or_else(|| position_of_mapped(dag, id)) else {
-                return Err(SimError::UnknownTask { task: id.clone(), dag: dag.dag_id.to_string() });
-            };
+            let position = find(id)?;
             let kind = dag.tasks[position].kind;
             let misplaced = |field, expected| Err(SimError::Misplaced { task: id.clone(), field, expected });
             if script.follow.is_some() && kind != OperatorKind::Branch {

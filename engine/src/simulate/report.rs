@@ -7,8 +7,11 @@ use windrose_core::ids::DagId;
 use windrose_core::run_state::{RunState, RunType};
 use windrose_core::task_state::TaskStateName;
 
+use super::attempts::SimAttempt;
+use super::pool_use::SimPoolUse;
+
 /// All runs of a simulation. It serialises as `windrose dags simulate --json` prints it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct SimReport {
     /// The DAG.
     pub dag_id: DagId,
@@ -16,6 +19,23 @@ pub struct SimReport {
     pub by_clock: bool,
     /// In order.
     pub runs: Vec<SimRun>,
+    /// When the attempts of each run were ready, began and ended.
+    pub timelines: Vec<SimTimeline>,
+    /// The pools that the DAG's tasks use.
+    pub pools: Vec<SimPoolUse>,
+}
+
+/// What happened when in a run.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct SimTimeline {
+    /// Every attempt, in the order of their ends.
+    pub attempts: Vec<SimAttempt>,
+    /// The attempts that determined when the run ended, as positions in `attempts`.
+    pub critical_path: Vec<usize>,
+    /// Task instances that never began, and what they wait for.
+    pub stuck: IndexMap<String, String>,
+    /// The assets that its tasks would change, with the first task that does; templates are not rendered.
+    pub assets: IndexMap<String, String>,
 }
 
 /// One run of a simulation.

@@ -4,7 +4,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use indexmap::IndexMap;
 use serde_json::{Map, Value};
+use windrose_core::asset::Outlet;
 use windrose_core::attempt::AttemptOutcome;
 use windrose_core::catalog::OperatorKind;
 use windrose_core::cause::Cause;
@@ -18,8 +20,11 @@ use windrose_core::task_state::{FinalState, TaskState, TaskStateName};
 use windrose_core::time::Timestamp;
 
 use super::SimPool;
-use super::outcomes::{AttemptWord, Outcomes, Returns, RunScript, Span, TaskScript};
-use super::report::{SimEvent, SimReport, SimRun, SimTask};
+use super::attempts::{SimAttempt, Watch};
+use super::critical_path::critical_path;
+use super::outcomes::{AttemptWord, Mode, Outcomes, Returns, RunScript, Span, TaskScript};
+use super::pool_use::pool_use;
+use super::report::{SimEvent, SimReport, SimRun, SimTask, SimTimeline};
 use crate::admission::Admission;
 use crate::effect::Effect;
 use crate::event::Event;
@@ -36,6 +41,9 @@ pub(super) struct Stage {
     pub(super) plan: Arc<Plan>,
     pub(super) admission: Admission,
     pub(super) runs: Vec<Player>,
+    outcomes: Outcomes,
+    pools: IndexMap<String, i64>,
+    watch: Watch,
     attempts: u128,
 }
 
@@ -69,15 +77,19 @@ pub(super) struct Attempt {
 
 impl Stage {
     pub(super) fn new(plan: Arc<Plan>, outcomes: &Outcomes, pools: &[SimPool]) -> Self {
+        let mut slots: IndexMap<String, i64> = plan.dag().tasks.iter().map(|task| (task.pool.clone(), -1)).collect();
+        slots.extend(outcomes.pools.clone());
         let mut admission = Admission::new();
-        for task in &plan.dag().tasks {
-            admission.set_pool(&task.pool, -1, false);
+        for (pool, slots) in &slots {
+            admission.set_pool(pool, *slots, false);
         }
         for pool in pools {
             admission.set_pool(&pool.name, pool.slots, pool.include_deferred);
+            slots.insert(pool.name.clone(), pool.slots);
         }
         let runs = (0..).zip(&outcomes.runs).map(|(at, script)| player(&plan, &outcomes.runs, at, script)).collect();
-        Self { plan, admission, runs, attempts: 0 }
+        let outcomes = outcomes.clone();
+        Self { plan, admission, runs, outcomes, pools: slots, watch: Watch::default(), attempts: 0 }
     }
 
     /// Starts a run and tells it about the one before.
@@ -99,12 +111,14 @@ impl Stage {
             if self.admission.apply(&effect) {
                 if let Effect::Offer(candidate) = &effect {
                     self.runs[run].ready(at, &candidate.key);
+                    self.watch.offered(now, candidate);
                 }
                 continue;
             }
             match effect {
                 Effect::CancelAttempt { attempt, .. } => self.runs[run].running.retain(|a| a.attempt != attempt),
                 Effect::EndAttempt(end) => {
+                    self.watch.ended(now, &end);
                     let word = end.outcome.as_str();
                     if end.outcome != AttemptOutcome::Cancelled {
                         self.runs[run].note(at, name_of(&end.key), word);
@@ -160,11 +174,13 @@ impl Stage {
                 let taken = player.machine.apply(now, event);
                 debug_assert!(taken.is_ok(), "what was admitted can be dispatched");
             }
-            let span = player.script(&key).and_then(|s| s.duration).unwrap_or(Span::Waves(1));
+            self.watch.begun(now, &one.candidate, attempt);
+            let span = self.outcomes.span(player.script(&key), &key);
             let position = one.candidate.position;
             player.running.push(Attempt { key, position, attempt, started: now, ends: ends(span) });
             self.drain(run, now, at);
         }
+        self.watch.note_obstacles(&self.admission);
         admitted.len()
     }
 
@@ -192,8 +208,39 @@ impl Stage {
 
     pub(super) fn report(self, by_clock: bool) -> SimReport {
         let dag_id = self.plan.dag().dag_id.clone();
-        SimReport { dag_id, by_clock, runs: self.runs.into_iter().map(Player::into_run).collect() }
+        let timeline = |player: &Player| SimTimeline {
+            attempts: Vec::new(),
+            critical_path: Vec::new(),
+            stuck: player.stuck(&self.watch),
+            assets: player.assets(),
+        };
+        let mut timelines: Vec<_> = self.runs.iter().map(timeline).collect();
+        for attempt in self.watch.into_attempts() {
+            // Keys of runs count from 1.
+            let run = usize::try_from(attempt.key.run.0 - 1).unwrap_or(0);
+            timelines[run].attempts.push(attempt);
+        }
+        for timeline in &mut timelines {
+            timeline.critical_path = critical_path(&self.plan, &timeline.attempts);
+        }
+        let attempts = one_after_another(&timelines, self.outcomes.mode);
+        let pools = self.pools.iter().map(|(pool, slots)| pool_use(pool, *slots, &attempts, by_clock)).collect();
+        SimReport { dag_id, by_clock, runs: self.runs.into_iter().map(Player::into_run).collect(), timelines, pools }
     }
+}
+
+/// The attempts of all runs on one clock: each of several sequential runs begins where the one before it ended.
+fn one_after_another(timelines: &[SimTimeline], mode: Mode) -> Vec<SimAttempt> {
+    let (mut all, mut shift) = (Vec::new(), Duration::ZERO);
+    for timeline in timelines {
+        let shifted = timeline.attempts.iter().cloned().map(|attempt| attempt.later(shift));
+        all.extend(shifted);
+        if mode == Mode::Sequential {
+            let last = timeline.attempts.iter().map(|attempt| attempt.ended).max();
+            shift += last.map_or(Duration::ZERO, |last| last.since(Timestamp::from_micros(0)));
+        }
+    }
+    all
 }
 
 fn player(plan: &Arc<Plan>, scripts: &[RunScript], at: u32, script: &RunScript) -> Player {
@@ -242,6 +289,32 @@ impl Player {
 
     fn note(&mut self, at: u64, task: String, what: &'static str) {
         self.events.push(SimEvent { at, task, what });
+    }
+
+    /// What never began, and why.
+    fn stuck(&self, watch: &Watch) -> IndexMap<String, String> {
+        let run = self.machine.facts().key;
+        let waiting = self.machine.tasks().iter().map(|row| row.key(run));
+        waiting.filter_map(|key| Some((name_of(&key), watch.obstacle_of(&key)?.clone()))).collect()
+    }
+
+    /// What its successful tasks change, and the first that does.
+    fn assets(&self) -> IndexMap<String, String> {
+        let run = self.machine.facts().key;
+        let mut assets = IndexMap::new();
+        for row in self.machine.tasks().iter().filter(|row| row.state == TaskState::Final(FinalState::Success)) {
+            let task =
+                self.machine.plan().dag().position(row.task.as_str()).map(|p| &self.machine.plan().dag().tasks[p]);
+            for outlet in task.into_iter().flat_map(|task| &task.outlets) {
+                let asset = match outlet {
+                    Outlet::Asset { uri, .. } => uri.to_string(),
+                    Outlet::Alias { alias, uri: None, .. } => format!("alias {alias}"),
+                    Outlet::Alias { uri: Some(uri), .. } => uri.clone(),
+                };
+                assets.entry(asset).or_insert_with(|| name_of(&row.key(run)));
+            }
+        }
+        assets
     }
 
     /// What a task returned so far: for a mapped one, the list of what its instances returned.
@@ -350,6 +423,6 @@ impl Player {
 }
 
 /// A task instance as people write it: `load`, `load[3]`.
-fn name_of(key: &TaskInstanceKey) -> String {
+pub(super) fn name_of(key: &TaskInstanceKey) -> String {
     if key.map_index < 0 { key.task.to_string() } else { format!("{}[{}]", key.task, key.map_index) }
 }

@@ -1,4 +1,4 @@
-//! A simulation as text for people.
+//! What happened in a simulation, event by event.
 
 use std::fmt::Write as _;
 
@@ -7,7 +7,7 @@ use super::report::{SimReport, SimRun};
 impl SimReport {
     /// One paragraph per run: what became ready, what ended, and how, wave by wave.
     #[must_use]
-    pub fn timeline(&self) -> String {
+    pub fn story(&self) -> String {
         let mut text = String::new();
         for (number, run) in (1..).zip(&self.runs) {
             if number > 1 {
