@@ -170,12 +170,12 @@ impl Driver {
 }
 
 /// `load`, `load[3]`.
-fn instance_name(task: &TaskId, map_index: i32) -> String {
+pub(crate) fn instance_name(task: &TaskId, map_index: i32) -> String {
     if map_index < 0 { task.to_string() } else { format!("{task}[{map_index}]") }
 }
 
 /// The first names, and how many more there are.
-fn listed(names: &[String]) -> String {
+pub(crate) fn listed(names: &[String]) -> String {
     let shown = names.iter().take(NAMES).cloned().collect::<Vec<_>>().join(", ");
     match names.len().saturating_sub(NAMES) {
         0 => shown,
