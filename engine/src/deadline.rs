@@ -276,22 +276,27 @@ impl Deadlines {
         std::mem::replace(&mut self.missed, rest)
     }
 
-    /// When a run's deadlines are due that can still be missed, by position in its DAG.
+    /// When a run's deadlines are due that can still be missed, by name.
     #[must_use]
-    pub fn of_run(&self, run: RunKey) -> Vec<(usize, Due)> {
-        self.runs.get(&run).map(|entry| entry.armed.all()).unwrap_or_default()
+    pub fn of_run(&self, run: RunKey) -> Vec<(String, Due)> {
+        self.runs.get(&run).map(|entry| entry.armed.named()).unwrap_or_default()
     }
 
     /// The same for those of a DAG as a whole.
     #[must_use]
-    pub fn of_dag(&self, dag_id: &DagId) -> Vec<(usize, Due)> {
-        self.dags.get(dag_id).map(|entry| entry.armed.all()).unwrap_or_default()
+    pub fn of_dag(&self, dag_id: &DagId) -> Vec<(String, Due)> {
+        self.dags.get(dag_id).map(|entry| entry.armed.named()).unwrap_or_default()
     }
 }
 
 impl Armed {
     fn all(&self) -> Vec<(usize, Due)> {
         self.due.iter().enumerate().filter_map(|(position, due)| due.map(|due| (position, due))).collect()
+    }
+
+    fn named(&self) -> Vec<(String, Due)> {
+        let name = |position: usize| self.dag.deadlines[position].name.clone();
+        self.all().into_iter().map(|(position, due)| (name(position), due)).collect()
     }
 
     /// What the deadline waits for has happened: too late, if it is returned.

@@ -29,6 +29,7 @@ impl Driver {
             why.push(paused(dag_id));
         }
         why.extend(self.explain_schedule(now, dag_id));
+        why.extend(self.explain_deadlines_of_dag(dag_id).await?);
         Ok(why)
     }
 

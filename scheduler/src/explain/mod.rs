@@ -5,8 +5,11 @@
 //! ask, and puts names and words to the answers.
 
 mod dag;
+mod deadline;
 mod run;
 mod task;
+
+pub use deadline::{DeadlineState, deadlines_stored};
 
 use serde::{Deserialize, Serialize};
 use windrose_core::ids::{DagId, RunId, RunKey, TaskId, TaskInstanceKey};
