@@ -154,6 +154,11 @@ pub(crate) enum DagsCommand {
         #[arg(short = 'n', long, default_value_t = 5)]
         count: usize,
     },
+    /// By when something must have happened, and what was missed.
+    Deadlines {
+        /// The DAG's id [default: all DAGs].
+        dag_id: Option<String>,
+    },
     /// Make no more scheduled runs.
     Pause(DagArg),
     /// Make scheduled runs again.

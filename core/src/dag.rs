@@ -12,6 +12,7 @@ use serde_json::{Map, Value};
 
 use crate::asset::{AssetCondition, Inlet, Outlet};
 use crate::catalog::OperatorKind;
+use crate::deadline::Deadline;
 use crate::ids::{DagId, TaskId};
 use crate::mapping::Expansion;
 use crate::notify::Notifiers;
@@ -57,6 +58,8 @@ pub struct Dag {
     pub run_fails_on: RunFailsOn,
     /// Who is told of how its runs end.
     pub notifiers: Notifiers,
+    /// By when something must have happened.
+    pub deadlines: Vec<Deadline>,
     /// Whether it is paused when first seen; `None` leaves that to the configuration.
     pub paused: Option<bool>,
     /// The first failure ends the run.
@@ -110,6 +113,7 @@ impl Dag {
             jitter: Duration::ZERO,
             run_fails_on: RunFailsOn::Leaves,
             notifiers: Notifiers::default(),
+            deadlines: Vec::new(),
             paused: None,
             fail_fast: false,
             render_native: false,

@@ -12,6 +12,7 @@ pub mod claim;
 pub mod connection;
 pub mod dag;
 pub mod dag_file;
+pub mod deadline;
 pub mod ids;
 pub mod jitter;
 pub mod log_line;

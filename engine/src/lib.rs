@@ -24,6 +24,7 @@ pub mod assets;
 pub mod backfill;
 mod command;
 pub mod counters;
+pub mod deadline;
 pub mod due;
 pub mod effect;
 pub mod event;

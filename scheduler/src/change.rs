@@ -18,6 +18,7 @@ use windrose_store::{Page, RunFilter, RunRow, RunWrite, Store, StoreError};
 
 use crate::commands::Failed;
 use crate::dag_set::Version;
+use crate::deadlines::RunNews;
 use crate::drive::Driver;
 use crate::restore::snapshots;
 
@@ -305,6 +306,9 @@ impl Driver {
         live.folder = folder;
         let facts = RunFacts { dag_version: version.hash.clone(), ..live.machine.facts().as_ref().clone() };
         live.machine.set_facts(Arc::new(facts));
+        if !live.machine.state().is_final() {
+            self.runs.run_news.push(RunNews::repinned(live.machine.facts()));
+        }
         let state = live.machine.state();
         self.runs.outbox.batch.runs.push(RunWrite {
             key: run,

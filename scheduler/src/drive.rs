@@ -19,6 +19,7 @@ use crate::assets::Assets;
 use crate::backfill::Backfills;
 use crate::dag_folder::{DagFolder, FolderWatch};
 use crate::dag_set::{DagSet, Reading};
+use crate::deadlines::Watch;
 use crate::error::SchedulerError;
 use crate::handle::{Desk, Message};
 use crate::runs::{Runs, Survivors};
@@ -50,6 +51,7 @@ pub(crate) struct Driver {
     pub(crate) runs: Runs,
     pub(crate) paused: HashSet<DagId>,
     pub(crate) backfills: Backfills,
+    pub(crate) watch: Watch,
     /// When a waiting run may start for the sake of its own date.
     pub(crate) next_start: Option<Timestamp>,
     pub(crate) resuming: Vec<Resuming>,
@@ -121,6 +123,7 @@ impl Driver {
             runs: Runs::default(),
             paused: HashSet::new(),
             backfills: Backfills::default(),
+            watch: Watch::default(),
             next_start: None,
             resuming: Vec::new(),
             last_key: RunKey(0),
@@ -190,7 +193,8 @@ impl Driver {
         lingers: Option<Instant>,
     ) -> Wake {
         let now = self.now();
-        let due = [self.runs.next_timer(), self.creation.poll_timeout(), self.next_start(now)];
+        let deadline = self.watch.deadlines.poll_timeout();
+        let due = [self.runs.next_timer(), self.creation.poll_timeout(), self.next_start(now), deadline];
         let sleep = due.into_iter().flatten().min().map_or(LONGEST_SLEEP, |at| at.since(now).min(LONGEST_SLEEP));
         let sweep = self.sweep.next();
         let until = (Instant::now() + sleep).min(sweep).min(lingers.unwrap_or(sweep));
@@ -261,6 +265,7 @@ impl Driver {
             }
             for gone in before.difference(&self.dags.ids()) {
                 self.creation.remove_dag(gone);
+                self.watch.changed_dags.insert(gone.clone());
                 self.assets.triggers.remove_dag(gone);
             }
             let freed = self.dags.freed();

@@ -10,6 +10,7 @@ mod change;
 mod commands;
 mod dag_folder;
 mod dag_set;
+mod deadlines;
 mod drive;
 mod error;
 pub mod explain;

@@ -17,6 +17,7 @@ use windrose_engine::{Event, RunMachine};
 use windrose_store::{EventRow, NewRun, NewTask, StoreError};
 
 use crate::dag_set::{Unusable, Version};
+use crate::deadlines::RunNews;
 use crate::drive::Driver;
 use crate::restore::snapshots;
 use crate::runs::{Tasks, Waiting, counts};
@@ -29,6 +30,7 @@ impl Driver {
         paused: bool,
         passed_over: Option<DataInterval>,
     ) -> Result<(), StoreError> {
+        self.watch.changed_dags.insert(dag_id.clone());
         let Some(version) = self.dags.newest(dag_id) else {
             self.creation.remove_dag(dag_id);
             self.assets.triggers.remove_dag(dag_id);
@@ -65,6 +67,9 @@ impl Driver {
     pub(crate) fn set_paused(&mut self, dag_id: &DagId, paused: bool) -> bool {
         let changed = if paused { self.paused.insert(dag_id.clone()) } else { self.paused.remove(dag_id) };
         self.runs.places_changed |= changed;
+        if changed {
+            self.watch.changed_dags.insert(dag_id.clone());
+        }
         self.creation.set_paused(dag_id, paused);
         self.assets.triggers.set_paused(dag_id, paused);
         self.runs.admission.set_paused(dag_id, paused);
@@ -130,6 +135,7 @@ impl Driver {
             started_at: None,
             tasks: tasks.collect(),
         });
+        self.runs.run_news.push(RunNews::created(&facts, now));
         self.runs.enqueue(facts, version, Tasks::Fresh);
     }
 

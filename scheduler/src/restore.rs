@@ -10,6 +10,7 @@ use windrose_engine::{Event, RunMachine, TaskSnapshot};
 use windrose_store::{RunRow, StoreError, TaskRow};
 
 use crate::dag_set::Unusable;
+use crate::deadlines::{RunNews, Watch};
 use crate::drive::Driver;
 use crate::error::SchedulerError;
 use crate::runs::{Runs, Survivors, Tasks};
@@ -22,6 +23,7 @@ impl Driver {
         self.survivors = Some(survivors.clone());
         self.runs = Runs::default();
         self.paused.clear();
+        self.watch = Watch::default();
         self.refresh_pools().await?;
         let mut rows = self.store.active_runs().await?;
         // Runs that others depend on come first.
@@ -35,6 +37,7 @@ impl Driver {
             self.schedule_dag(&dag.dag_id, dag.paused, dag.passed_over).await?;
         }
         let now = self.now();
+        self.watch_what_changed(now).await?;
         self.runs.stop_the_others(&survivors);
         self.survivors = None;
         for waiting in &self.resuming {
@@ -45,6 +48,7 @@ impl Driver {
 
     async fn restore_run(&mut self, row: RunRow, survivors: &Survivors) -> Result<(), SchedulerError> {
         let now = self.now();
+        self.runs.run_news.push(RunNews::loaded(&row));
         let facts = Arc::new(row.facts);
         let version = match self.dags.version(&facts.dag_id, &facts.dag_version, &self.store).await {
             Ok(version) => version,

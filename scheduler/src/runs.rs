@@ -17,6 +17,7 @@ use windrose_engine::{Admission, Effect, Event, Refused, RunMachine};
 use windrose_store::{AttemptStart, RunWrite};
 
 use crate::dag_set::Version;
+use crate::deadlines::RunNews;
 use crate::handle::Cancellation;
 use crate::notices;
 use crate::outbox::Outbox;
@@ -88,6 +89,8 @@ pub(crate) struct Runs {
     pub(crate) resumed: Vec<AttemptId>,
     /// Runs that had begun and ended in this turn: the database does not know yet.
     pub(crate) over: Vec<Over>,
+    /// What deadlines are yet to hear.
+    pub(crate) run_news: Vec<RunNews>,
     /// Runs that were told to stop.
     pub(crate) cancelled: HashSet<RunKey>,
 }
@@ -206,6 +209,10 @@ impl Runs {
                         let count = self.running.entry(facts.dag_id.clone()).or_default();
                         let (was, is) = (change.from == RunState::Running, change.to == RunState::Running);
                         *count = (*count + u32::from(is)).saturating_sub(u32::from(was));
+                    }
+                    self.run_news.extend(RunNews::of(facts, change, now));
+                    if change.from.is_final() && !change.to.is_final() {
+                        self.outbox.batch.requeued.push((run, now));
                     }
                     if change.to.is_final() {
                         self.ended.push((facts.dag_id.clone(), run));
@@ -367,6 +374,7 @@ impl Runs {
             ended_at: Some(now),
             dag_version: None,
         });
+        self.run_news.push(RunNews::ended(facts, now));
         self.ended.push((facts.dag_id.clone(), facts.key));
     }
 

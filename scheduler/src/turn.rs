@@ -125,6 +125,7 @@ impl Driver {
             }
         }
         self.admit(now);
+        self.tell_of_deadlines(now).await?;
         self.answer_questions(now, &work.commands).await?;
         Ok(answers)
     }

@@ -42,6 +42,8 @@ pub struct Batch {
     pub backfills: Vec<BackfillWrite>,
     /// What people note about runs, in place of what was noted before.
     pub notes: Vec<(RunKey, String)>,
+    /// Runs that had ended, were cleared and wait again since then.
+    pub requeued: Vec<(RunKey, Timestamp)>,
     /// Commands that were carried out.
     pub commands_done: Vec<CommandDone>,
     /// Assets that have changed.
@@ -77,6 +79,7 @@ impl Batch {
             rendered,
             backfills,
             notes,
+            requeued,
             commands_done,
             asset_events,
             asset_queue,
@@ -98,6 +101,7 @@ impl Batch {
             && rendered.is_empty()
             && backfills.is_empty()
             && notes.is_empty()
+            && requeued.is_empty()
             && commands_done.is_empty()
             && asset_events.is_empty()
             && asset_queue.is_empty()
@@ -235,6 +239,13 @@ pub struct EventRow {
 pub enum DagWrite {
     /// It gets no more runs until a person says so.
     Pause(DagId),
+    /// It is at work since then, with deadlines.
+    Active {
+        /// The DAG.
+        dag_id: DagId,
+        /// Since when.
+        since: Timestamp,
+    },
     /// This scheduled run was passed over: the schedule goes on after it.
     PassedOver {
         /// The DAG.

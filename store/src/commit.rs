@@ -63,6 +63,7 @@ async fn write(
     tasks::name(tx, &batch.rendered).await?;
     backfills::write(tx, &batch.backfills).await?;
     runs::note(tx, &batch.notes).await?;
+    runs::requeue(tx, &batch.requeued).await?;
     commands::finish(tx, &batch.commands_done).await?;
     assets::insert_events(tx, &batch.asset_events).await?;
     assets::enqueue(tx, &batch.asset_queue).await?;

@@ -37,7 +37,11 @@ const OLD_RECORDS: [&str; 10] = [
     "DELETE FROM backfill_run WHERE backfill_id IN (SELECT backfill_id FROM backfill WHERE ended_at < $1)",
     "DELETE FROM backfill WHERE ended_at < $1",
     "DELETE FROM notification WHERE created_at < $1 AND due_at IS NULL",
-    "DELETE FROM missed_deadline WHERE run_key = 0 AND missed_at < $1",
+    // The last one stays: it may be missed still, and is not to be told of again.
+    "DELETE FROM missed_deadline WHERE run_key = 0 AND missed_at < $1
+         AND counted_from < (SELECT MAX(newer.counted_from) FROM missed_deadline AS newer
+             WHERE newer.dag_id = missed_deadline.dag_id AND newer.run_key = 0
+                 AND newer.deadline = missed_deadline.deadline)",
     "DELETE FROM command WHERE done_at < $1",
     "DELETE FROM event_log WHERE at < $1",
     "DELETE FROM audit_log WHERE at < $1",

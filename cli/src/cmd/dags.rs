@@ -14,7 +14,7 @@ use windrose_store::{DagRow, Store, Topic};
 
 use crate::args::DagsCommand;
 use crate::clock;
-use crate::cmd::{Session, check, runs, simulate, trigger};
+use crate::cmd::{Session, check, deadlines, runs, simulate, trigger};
 use crate::output::{self, Row};
 
 #[derive(Serialize)]
@@ -90,6 +90,7 @@ pub(crate) async fn run(session: &Session, command: DagsCommand) -> Result<ExitC
         DagsCommand::List { search } => list(session, search).await?,
         DagsCommand::Show(dag) => show(session, &dag.dag_id).await?,
         DagsCommand::Next { dag_id, count } => next(session, &dag_id, count).await?,
+        DagsCommand::Deadlines { dag_id } => deadlines::run(session, dag_id.as_deref()).await?,
         DagsCommand::Pause(dag) => set_paused(session, &dag.dag_id, true).await?,
         DagsCommand::Unpause(dag) => set_paused(session, &dag.dag_id, false).await?,
     }

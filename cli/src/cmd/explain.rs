@@ -75,7 +75,7 @@ fn subject_of(args: &ExplainArgs) -> Subject {
     }
 }
 
-fn options(session: &Session) -> Result<Options> {
+pub(crate) fn options(session: &Session) -> Result<Options> {
     let config = &session.config;
     Ok(Options {
         dags: config.dags.clone(),

@@ -9,6 +9,7 @@ mod completions;
 mod connections;
 mod dags;
 mod db;
+mod deadlines;
 mod explain;
 mod operators;
 mod pools;

@@ -35,7 +35,7 @@ pub(super) const DAG_FIELDS: &[&str] = &[
 ];
 
 /// Fields of the file's top level that are refused for now, whatever their value.
-pub(super) const DAG_FIELDS_NOT_SUPPORTED: &[&str] = &["deadline"];
+pub(super) const DAG_FIELDS_NOT_SUPPORTED: &[&str] = &[];
 
 /// Fields of every task.
 pub(super) const TASK_FIELDS: &[&str] = &[

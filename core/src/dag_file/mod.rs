@@ -12,6 +12,7 @@ mod chain;
 mod cycles;
 mod dag_fields;
 mod dates;
+mod deadlines;
 mod default_args;
 mod diagnostics;
 mod duration;
@@ -172,6 +173,7 @@ fn read_dag<'d>(
     dag.groups = groups.list.into_iter().map(|declared| (declared.group.id.clone(), declared.group)).collect();
     dag_fields::read_dag_fields(&mut dag, &fields, defaults, reporter);
     dag.notifiers = notifiers::read_notifiers(&fields, &[Occasion::Success, Occasion::Failure], catalog, reporter);
+    dag.deadlines = deadlines::read_deadlines(&fields, &dag, catalog, reporter);
     dag_fields::check_fail_fast(&dag, |position| rule_spans[position], reporter);
     dag
 }

@@ -1,4 +1,4 @@
-//! `on_success`, `on_failure`, `on_retry` and `on_skipped`: one notifier or a list of them.
+//! `on_success`, `on_failure`, `on_retry`, `on_skipped`, and `notify` of a deadline: one notifier or a list of them.
 
 use toml::de::DeValue;
 
@@ -19,23 +19,32 @@ pub(super) fn read_notifiers(
     let mut notifiers = Notifiers::default();
     for &occasion in occasions {
         let Some(node) = fields.get(occasion.field()) else { continue };
-        let found = match node.get_ref() {
-            DeValue::Array(items) => items.iter().filter_map(|item| read(occasion, item, catalog, reporter)).collect(),
-            DeValue::Table(_) => read(occasion, node, catalog, reporter).into_iter().collect(),
-            _ => {
-                let finding = wrong_kind(occasion.field(), node, "a notifier or a list of them");
-                let help = format!("write {} = {{ notifier = \"webhook\", url = \"…\" }}", occasion.field());
-                reporter.add(finding.help(help));
-                Vec::new()
-            }
-        };
+        let found = read_list(occasion.field(), node, catalog, reporter);
         notifiers.on.extend(found.into_iter().map(|notifier| (occasion, notifier)));
     }
     notifiers
 }
 
-fn read(occasion: Occasion, node: &Node<'_>, catalog: &dyn Catalog, reporter: &mut Reporter<'_>) -> Option<Notifier> {
-    let table = table_of(occasion.field(), node, reporter)?;
+/// The value of a field that is a notifier or a list of them.
+pub(super) fn read_list(
+    field: &str,
+    node: &Node<'_>,
+    catalog: &dyn Catalog,
+    reporter: &mut Reporter<'_>,
+) -> Vec<Notifier> {
+    match node.get_ref() {
+        DeValue::Array(items) => items.iter().filter_map(|item| read(field, item, catalog, reporter)).collect(),
+        DeValue::Table(_) => read(field, node, catalog, reporter).into_iter().collect(),
+        _ => {
+            let help = format!("write {field} = {{ notifier = \"webhook\", url = \"…\" }}");
+            reporter.add(wrong_kind(field, node, "a notifier or a list of them").help(help));
+            Vec::new()
+        }
+    }
+}
+
+fn read(field: &str, node: &Node<'_>, catalog: &dyn Catalog, reporter: &mut Reporter<'_>) -> Option<Notifier> {
+    let table = table_of(field, node, reporter)?;
     let Some(name) = table.get("notifier") else {
         let names = catalog.notifier_names().join(", ");
         reporter.add(Finding::error(node.span(), "'notifier' is missing").help(format!("it is one of {names}")));

@@ -100,6 +100,10 @@ impl Catalog for SmallCatalog {
         problems
     }
 
+    fn notifier_names(&self) -> Vec<&'static str> {
+        vec!["slack", "webhook"]
+    }
+
     fn template_fields(&self, operator: &str) -> &'static [&'static str] {
         entry(operator).map_or(&[], |entry| entry.templated)
     }

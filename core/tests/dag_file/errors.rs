@@ -78,7 +78,6 @@ env = { A = 1 }
 fn what_is_not_done_yet_is_refused() {
     insta::assert_snapshot!(refused(
         r#"
-deadline = "1h"
 [groups.g]
 expand = { x = [1] }
 [tasks.a]

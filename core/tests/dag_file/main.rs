@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 
 mod catalog;
+mod deadlines;
 mod edges;
 mod errors;
 mod fields;

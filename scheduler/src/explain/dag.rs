@@ -32,6 +32,7 @@ impl Driver {
         }
         why.extend(self.explain_schedule(now, dag_id));
         why.extend(self.explain_backfill(dag_id));
+        why.extend(self.explain_deadlines_of_dag(dag_id).await?);
         Ok(why)
     }
 

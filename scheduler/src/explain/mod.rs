@@ -5,8 +5,11 @@
 //! ask, and puts names and words to the answers.
 
 mod dag;
+mod deadline;
 mod run;
 mod task;
+
+pub use deadline::{DeadlineState, deadlines_stored};
 
 use serde::{Deserialize, Serialize};
 use windrose_core::ids::{DagId, RunId, RunKey, TaskId, TaskInstanceKey};
@@ -170,12 +173,12 @@ impl Driver {
 }
 
 /// `load`, `load[3]`.
-fn instance_name(task: &TaskId, map_index: i32) -> String {
+pub(crate) fn instance_name(task: &TaskId, map_index: i32) -> String {
     if map_index < 0 { task.to_string() } else { format!("{task}[{map_index}]") }
 }
 
 /// The first names, and how many more there are.
-fn listed(names: &[String]) -> String {
+pub(crate) fn listed(names: &[String]) -> String {
     let shown = names.iter().take(NAMES).cloned().collect::<Vec<_>>().join(", ");
     match names.len().saturating_sub(NAMES) {
         0 => shown,

@@ -59,6 +59,7 @@ impl Driver {
         if self.paused.contains(dag_id) && !machine.state().is_final() {
             why.push(paused(dag_id));
         }
+        why.extend(self.explain_deadlines_of_run(dag_id, run).await?);
         let chosen = chosen(machine, subject)?;
         let causes = self.causes(run, &chosen).await?;
         let tasks = chosen.iter().take(AT_MOST).map(|row| TaskExplanation {

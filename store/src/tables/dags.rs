@@ -82,10 +82,12 @@ pub struct DagRow {
     pub absent_since: Option<Timestamp>,
     /// What the newest scheduled run stood for that was passed over.
     pub passed_over: Option<DataInterval>,
+    /// Since when the scheduler has known it to be at work, with deadlines.
+    pub active_since: Option<Timestamp>,
 }
 
 const COLUMNS: &str = "dag_id, file, version, paused, description, owner, tags, schedule, first_seen_at, changed_at, \
-     absent_since, passed_start, passed_end";
+     absent_since, passed_start, passed_end, active_since";
 
 fn passed_over(row: &AnyRow) -> Result<Option<DataInterval>, StoreError> {
     let (start, end) = (decode::optional_instant(row, "passed_start")?, decode::optional_instant(row, "passed_end")?);
@@ -106,6 +108,7 @@ fn decode_dag(row: &AnyRow) -> Result<DagRow, StoreError> {
         changed_at: decode::instant(row, "changed_at")?,
         absent_since: decode::optional_instant(row, "absent_since")?,
         passed_over: passed_over(row)?,
+        active_since: decode::optional_instant(row, "active_since")?,
     })
 }
 
@@ -143,11 +146,13 @@ impl Store {
     /// # Errors
     /// [`StoreError::NotFound`].
     pub async fn set_paused(&self, dag_id: &DagId, paused: bool) -> Result<bool, StoreError> {
-        let done = sqlx::query("UPDATE dag SET paused = $2 WHERE dag_id = $1 AND paused <> $2")
-            .bind(dag_id.as_str())
-            .bind(i64::from(paused))
-            .execute(self.writer())
-            .await?;
+        // Its deadlines begin anew when the scheduler sees it unpaused.
+        let statement = if paused {
+            "UPDATE dag SET paused = 1 WHERE dag_id = $1 AND paused <> 1"
+        } else {
+            "UPDATE dag SET paused = 0, active_since = NULL WHERE dag_id = $1 AND paused <> 0"
+        };
+        let done = sqlx::query(statement).bind(dag_id.as_str()).execute(self.writer()).await?;
         if done.rows_affected() == 1 {
             return Ok(true);
         }
@@ -207,6 +212,9 @@ pub(crate) async fn write(tx: &mut Tx, writes: &[DagWrite]) -> Result<(), StoreE
     for write in writes {
         let statement = match write {
             DagWrite::Pause(dag_id) => sqlx::query("UPDATE dag SET paused = 1 WHERE dag_id = $1").bind(dag_id.as_str()),
+            DagWrite::Active { dag_id, since } => sqlx::query("UPDATE dag SET active_since = $2 WHERE dag_id = $1")
+                .bind(dag_id.as_str())
+                .bind(since.as_micros()),
             DagWrite::PassedOver { dag_id, data_interval } => {
                 sqlx::query("UPDATE dag SET passed_start = $2, passed_end = $3 WHERE dag_id = $1")
                     .bind(dag_id.as_str())

@@ -1,7 +1,7 @@
 //! Deadlines that were missed: each is told of once, whatever restarts.
 
 use sqlx::any::AnyRow;
-use windrose_core::ids::RunKey;
+use windrose_core::ids::{DagId, RunKey};
 
 use crate::Store;
 use crate::batch::MissedDeadline;
@@ -42,16 +42,37 @@ fn decode_missed(row: &AnyRow) -> Result<MissedDeadline, StoreError> {
 }
 
 impl Store {
-    /// What was missed by runs that are not over, and by DAGs as a whole.
+    /// What a run has missed, or the DAG as a whole: what was told of is not told of again.
     ///
     /// # Errors
     /// See [`StoreError`].
-    pub async fn missed_deadlines(&self) -> Result<Vec<MissedDeadline>, StoreError> {
+    pub async fn missed_deadlines(
+        &self,
+        dag_id: &DagId,
+        run: Option<RunKey>,
+    ) -> Result<Vec<MissedDeadline>, StoreError> {
         let rows = sqlx::query(
             "SELECT dag_id, run_key, deadline, counted_from, missed_at FROM missed_deadline
-             WHERE run_key = 0 OR run_key IN (SELECT run_key FROM dag_run WHERE state IN ('queued', 'running'))
-             ORDER BY missed_at",
+             WHERE dag_id = $1 AND run_key = $2 ORDER BY missed_at, deadline, counted_from",
         )
+        .bind(dag_id.as_str())
+        .bind(run.map_or(NO_RUN, |run| run.0))
+        .fetch_all(self.reader())
+        .await?;
+        rows.iter().map(decode_missed).collect()
+    }
+
+    /// What a DAG and its runs have missed last, newest first.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn last_missed_deadlines(&self, dag_id: &DagId, limit: u32) -> Result<Vec<MissedDeadline>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT dag_id, run_key, deadline, counted_from, missed_at FROM missed_deadline
+             WHERE dag_id = $1 ORDER BY missed_at DESC, run_key DESC, deadline LIMIT $2",
+        )
+        .bind(dag_id.as_str())
+        .bind(i64::from(limit))
         .fetch_all(self.reader())
         .await?;
         rows.iter().map(decode_missed).collect()

@@ -1,6 +1,7 @@
 //! What a new or present run needs to know of the runs before it.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use sqlx::AssertSqlSafe;
 use windrose_core::ids::{DagId, RunKey};
@@ -116,19 +117,40 @@ impl Store {
             .transpose()
     }
 
-    /// When the newest successful run of a DAG ended.
+    /// When the last successful run of a DAG ended, those of backfills left out.
     ///
     /// # Errors
     /// See [`StoreError`].
     pub async fn last_success_of(&self, dag_id: &DagId) -> Result<Option<Timestamp>, StoreError> {
         let row = sqlx::query(
-            "SELECT ended_at FROM dag_run WHERE dag_id = $1 AND state = 'success' AND ended_at IS NOT NULL
-             ORDER BY run_after DESC, run_key DESC LIMIT 1",
+            // The condition is that of a partial index.
+            "SELECT ended_at FROM dag_run WHERE dag_id = $1 AND state = 'success' AND run_type <> 'backfill'
+                 AND ended_at IS NOT NULL
+             ORDER BY ended_at DESC LIMIT 1",
         )
         .bind(dag_id.as_str())
         .fetch_optional(self.reader())
         .await?;
         row.map(|row| decode::instant(&row, "ended_at")).transpose()
+    }
+
+    /// How long the newest successful runs of a DAG took that had ended by this instant, newest first.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn runtimes(&self, dag_id: &DagId, ended_by: Timestamp, limit: u32) -> Result<Vec<Duration>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT started_at, ended_at FROM dag_run
+             WHERE dag_id = $1 AND state = 'success' AND started_at IS NOT NULL AND ended_at <= $2
+             ORDER BY run_after DESC, run_key DESC LIMIT $3",
+        )
+        .bind(dag_id.as_str())
+        .bind(ended_by.as_micros())
+        .bind(i64::from(limit))
+        .fetch_all(self.reader())
+        .await?;
+        let length = |row| Ok(decode::instant(row, "ended_at")?.since(decode::instant(row, "started_at")?));
+        rows.iter().map(length).collect()
     }
 
     /// The successful run of the same DAG with the last logical date before this run's.

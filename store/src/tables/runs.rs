@@ -25,6 +25,8 @@ pub struct RunRow {
     pub state: RunState,
     /// When it was created.
     pub created_at: Timestamp,
+    /// When it was cleared last, so that it waited again; none if that never happened.
+    pub queued_at: Option<Timestamp>,
     /// When it began.
     pub started_at: Option<Timestamp>,
     /// When it ended.
@@ -35,7 +37,7 @@ pub struct RunRow {
 
 /// Every select of runs lists these.
 pub(crate) const COLUMNS: &str = "run_key, dag_id, run_id, run_type, state, logical_date, interval_start, interval_end, \
-     run_after, conf, dag_version, triggered_by, created_at, started_at, ended_at, note";
+     run_after, conf, dag_version, triggered_by, created_at, queued_at, started_at, ended_at, note";
 const INSERT_WIDTH: usize = 14;
 
 /// Small, because a run is big: its tasks follow in statements of their own.
@@ -65,6 +67,7 @@ pub(crate) fn decode_run(row: &AnyRow) -> Result<RunRow, StoreError> {
         },
         state: decode::word(row, "state", RunState::parse)?,
         created_at: decode::instant(row, "created_at")?,
+        queued_at: decode::optional_instant(row, "queued_at")?,
         started_at: decode::optional_instant(row, "started_at")?,
         ended_at: decode::optional_instant(row, "ended_at")?,
         note: decode::optional_text(row, "note")?,
@@ -153,6 +156,17 @@ pub(crate) async fn note(tx: &mut Tx, notes: &[(RunKey, String)]) -> Result<(), 
     for (run, note) in notes {
         let statement = sqlx::query("UPDATE dag_run SET note = $2 WHERE run_key = $1").bind(run.0).bind(note.as_str());
         if statement.execute(&mut **tx).await?.rows_affected() != 1 {
+            return Err(stale(*run));
+        }
+    }
+    Ok(())
+}
+
+/// Writes down since when cleared runs wait.
+pub(crate) async fn requeue(tx: &mut Tx, requeued: &[(RunKey, Timestamp)]) -> Result<(), StoreError> {
+    for (run, at) in requeued {
+        let statement = sqlx::query("UPDATE dag_run SET queued_at = $2 WHERE run_key = $1").bind(run.0);
+        if statement.bind(at.as_micros()).execute(&mut **tx).await?.rows_affected() != 1 {
             return Err(stale(*run));
         }
     }

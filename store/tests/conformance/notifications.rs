@@ -13,9 +13,11 @@ use crate::fixture::{Fixture, at, dag, new_run};
 crate::on_both_databases!(
     a_notification_waits_until_it_was_sent_or_given_up,
     a_missed_deadline_is_written_once,
+    the_last_deadline_that_a_dag_missed_is_not_forgotten,
+    a_cleared_run_says_since_when_it_waits,
     a_dag_is_paused_and_remembers_a_run_that_was_passed_over,
     the_run_before_a_date_is_found_with_and_without_manual_ones,
-    the_last_success_is_that_of_the_newest_run,
+    the_last_success_is_the_one_that_ended_last_without_backfills,
 );
 
 fn about(name: &str) -> NewNotification {
@@ -72,22 +74,38 @@ async fn a_missed_deadline_is_written_once(f: Fixture) {
     let of_dag = MissedDeadline { run: None, missed_at: at(3), ..of_run.clone() };
     let missed_deadlines = vec![of_run.clone(), of_dag.clone()];
     f.store.commit(&Batch { missed_deadlines, ..Batch::default() }).await.unwrap();
-    assert_eq!(f.store.missed_deadlines().await.unwrap(), [of_run.clone(), of_dag.clone()]);
+    assert_eq!(f.store.missed_deadlines(&dag("etl"), Some(run)).await.unwrap(), std::slice::from_ref(&of_run));
+    assert_eq!(f.store.missed_deadlines(&dag("etl"), None).await.unwrap(), std::slice::from_ref(&of_dag));
+    assert_eq!(f.store.missed_deadlines(&dag("other"), None).await.unwrap(), []);
+    assert_eq!(f.store.last_missed_deadlines(&dag("etl"), 9).await.unwrap(), [of_dag.clone(), of_run.clone()]);
+    assert_eq!(f.store.last_missed_deadlines(&dag("etl"), 1).await.unwrap(), [of_dag]);
 
     let batch = Batch { missed_deadlines: vec![of_run], notifications: vec![about("4")], ..Batch::default() };
     assert!(matches!(f.store.commit(&batch).await, Err(StoreError::Stale { .. })));
     assert_eq!(f.store.waiting_notifications(10).await.unwrap(), [], "nothing of it is written");
+}
 
-    let end = RunWrite {
-        key: run,
-        from: RunState::Running,
-        to: RunState::Success,
-        started_at: Some(at(1)),
-        ended_at: Some(at(4)),
-        dag_version: None,
+async fn the_last_deadline_that_a_dag_missed_is_not_forgotten(f: Fixture) {
+    let missed = |counted_from, missed_at| MissedDeadline {
+        dag_id: dag("etl"),
+        run: None,
+        deadline: "fresh".to_owned(),
+        counted_from: at(counted_from),
+        missed_at: at(missed_at),
     };
-    f.store.commit(&Batch { runs: vec![end], ..Batch::default() }).await.unwrap();
-    assert_eq!(f.store.missed_deadlines().await.unwrap(), [of_dag]);
+    let missed_deadlines = vec![missed(1, 2), missed(3, 4)];
+    f.store.commit(&Batch { missed_deadlines, ..Batch::default() }).await.unwrap();
+    assert_eq!(f.store.prune(at(9)).await.unwrap().records, 1);
+    assert_eq!(f.store.missed_deadlines(&dag("etl"), None).await.unwrap(), [missed(3, 4)]);
+}
+
+async fn a_cleared_run_says_since_when_it_waits(f: Fixture) {
+    let run = f.run_with("etl", 1, &["a"]).await;
+    assert_eq!(f.store.run(run).await.unwrap().unwrap().queued_at, None);
+    f.store.commit(&Batch { requeued: vec![(run, at(7))], ..Batch::default() }).await.unwrap();
+    assert_eq!(f.store.run(run).await.unwrap().unwrap().queued_at, Some(at(7)));
+    let gone = f.store.commit(&Batch { requeued: vec![(RunKey(1), at(7))], ..Batch::default() }).await;
+    assert!(matches!(gone, Err(StoreError::Stale { .. })), "{gone:?}");
 }
 
 async fn a_dag_is_paused_and_remembers_a_run_that_was_passed_over(f: Fixture) {
@@ -111,7 +129,13 @@ async fn a_dag_is_paused_and_remembers_a_run_that_was_passed_over(f: Fixture) {
     f.store.commit(&Batch { dags, ..Batch::default() }).await.unwrap();
     f.store.put_dag(&LoadedDag { hash: "v2".to_owned(), ..loaded }, false, at(3)).await.unwrap();
     let row = f.store.dag(&dag("etl")).await.unwrap().unwrap();
-    assert_eq!((row.paused, row.passed_over), (true, Some(data_interval)));
+    assert_eq!((row.paused, row.passed_over, row.active_since), (true, Some(data_interval), None));
+    let active = DagWrite::Active { dag_id: dag("etl"), since: at(4) };
+    f.store.commit(&Batch { dags: vec![active], ..Batch::default() }).await.unwrap();
+    let since = async || f.store.dag(&dag("etl")).await.unwrap().unwrap().active_since;
+    assert_eq!(since().await, Some(at(4)));
+    f.store.set_paused(&dag("etl"), false).await.unwrap();
+    assert_eq!(since().await, None, "unpausing begins anew");
 }
 
 async fn the_run_before_a_date_is_found_with_and_without_manual_ones(f: Fixture) {
@@ -131,19 +155,34 @@ async fn the_run_before_a_date_is_found_with_and_without_manual_ones(f: Fixture)
     assert_eq!(before(1, false).await, None);
 }
 
-async fn the_last_success_is_that_of_the_newest_run(f: Fixture) {
+async fn the_last_success_is_the_one_that_ended_last_without_backfills(f: Fixture) {
     assert_eq!(f.store.last_success_of(&dag("etl")).await.unwrap(), None);
-    for (number, to) in [(1, RunState::Success), (2, RunState::Success), (3, RunState::Failed)] {
-        let key = f.run_with("etl", number, &[]).await;
+    use RunType::{Backfill, Scheduled};
+    let runs = [
+        (1, Scheduled, RunState::Success, 30),
+        (2, Scheduled, RunState::Success, 20),
+        (3, Scheduled, RunState::Failed, 40),
+        (4, Backfill, RunState::Success, 50),
+    ];
+    for (number, run_type, to, ended_at) in runs {
+        let mut run = new_run("etl", number, &[]);
+        run.facts.run_type = run_type;
+        let key = run.facts.key;
         let write = RunWrite {
             key,
             from: RunState::Running,
             to,
             started_at: Some(at(number)),
-            ended_at: Some(at(10 + number)),
+            ended_at: Some(at(ended_at)),
             dag_version: None,
         };
-        f.store.commit(&Batch { runs: vec![write], ..Batch::default() }).await.unwrap();
+        f.store.commit(&Batch { new_runs: vec![run], runs: vec![write], ..Batch::default() }).await.unwrap();
     }
-    assert_eq!(f.store.last_success_of(&dag("etl")).await.unwrap(), Some(at(12)));
+    assert_eq!(f.store.last_success_of(&dag("etl")).await.unwrap(), Some(at(30)));
+    let hours = async |ended_by, limit| {
+        let runtimes = f.store.runtimes(&dag("etl"), at(ended_by), limit).await.unwrap();
+        runtimes.iter().map(|runtime| runtime.as_secs() / 3600).collect::<Vec<_>>()
+    };
+    assert_eq!(hours(60, 9).await, [46, 18, 29], "newest first, the failed one left out");
+    assert_eq!(hours(30, 1).await, [18], "as it was then");
 }
