@@ -1,5 +1,6 @@
 //! What can be typed. Doc comments are the help texts.
 
+mod approvals;
 mod backfill;
 mod changes;
 mod simulate;
@@ -8,6 +9,7 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand};
 
+pub(crate) use approvals::{AnswerArgs, ApprovalsCommand, QuestionArgs};
 pub(crate) use backfill::{BackfillArgs, BackfillCommand, ReprocessArg};
 pub(crate) use changes::{ChangeArgs, RunMark, SelectArgs, TaskMark};
 pub(crate) use simulate::SimulateArgs;
@@ -15,7 +17,7 @@ pub(crate) use simulate::SimulateArgs;
 /// Workflow orchestration: what Airflow does, in one binary.
 ///
 /// Exit codes: 0 success, 1 an error or a failed run or check, 2 wrong usage, 3 a command (trigger, cancel, clear, mark,
-/// backfill) that is kept but not done yet, as when no scheduler is running.
+/// backfill, answer) that is kept but not done yet, as when no scheduler is running.
 #[derive(Debug, Parser)]
 #[command(name = "windrose", version, propagate_version = true, max_term_width = 120)]
 pub(crate) struct Args {
@@ -61,6 +63,9 @@ pub(crate) enum Command {
     /// Variables of the metadata database.
     #[command(subcommand)]
     Variables(VariablesCommand),
+    /// Questions that tasks ask people: list, show, answer.
+    #[command(subcommand)]
+    Approvals(ApprovalsCommand),
     /// Assets: what tasks change and DAGs wait for.
     #[command(subcommand)]
     Assets(AssetsCommand),

@@ -3,6 +3,7 @@
 //!
 //! Nothing here reads a clock, draws a random number or touches a file: time and randomness are arguments.
 
+pub mod approval;
 pub mod asset;
 pub mod attempt;
 pub mod backfill;

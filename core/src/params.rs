@@ -2,11 +2,12 @@
 
 use std::fmt;
 
+use indexmap::IndexMap;
 use jsonschema::{Draft, ValidationError, Validator};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::dag::Dag;
+use crate::dag::{Dag, Param};
 
 /// How many characters of a value are repeated in a sentence.
 const SHOWN: usize = 80;
@@ -50,10 +51,21 @@ fn lines(violations: &[ParamViolation]) -> String {
 /// # Errors
 /// With every violation, in the order of the DAG file.
 pub fn check_conf(dag: &Dag, conf: &Map<String, Value>) -> Result<(), ParamsRefused> {
+    let violations = check_values(&dag.params, conf, false);
+    if violations.is_empty() { Ok(()) } else { Err(ParamsRefused { dag_id: dag.dag_id.to_string(), violations }) }
+}
+
+/// Everything that is wrong with these values, in the order of the parameters. What is not declared is wrong only if the
+/// parameters are `closed`.
+pub(crate) fn check_values(
+    params: &IndexMap<String, Param>,
+    values: &Map<String, Value>,
+    closed: bool,
+) -> Vec<ParamViolation> {
     let mut violations = Vec::new();
-    for (name, param) in &dag.params {
+    for (name, param) in params {
         let path = format!("/{}", escaped(name));
-        let Some(value) = conf.get(name).or(param.default.as_ref()) else {
+        let Some(value) = values.get(name).or(param.default.as_ref()) else {
             let message = format!("the parameter '{name}' has no default, so it must be given");
             violations.push(ParamViolation { path, value: None, rule: "required".to_owned(), message });
             continue;
@@ -63,7 +75,15 @@ pub fn check_conf(dag: &Dag, conf: &Map<String, Value>) -> Result<(), ParamsRefu
         let schema = Value::Object(param.schema.clone());
         violations.extend(validator.iter_errors(value).map(|error| violation(&path, &schema, &error)));
     }
-    if violations.is_empty() { Ok(()) } else { Err(ParamsRefused { dag_id: dag.dag_id.to_string(), violations }) }
+    for (name, value) in values.iter().filter(|(name, _)| closed && !params.contains_key(*name)) {
+        violations.push(ParamViolation {
+            path: format!("/{}", escaped(name)),
+            value: Some(value.clone()),
+            rule: "additionalProperties: false".to_owned(),
+            message: format!("there is no parameter '{name}'"),
+        });
+    }
+    violations
 }
 
 /// A parameter's schema, compiled. Formats are checked, as Airflow does.

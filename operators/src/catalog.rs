@@ -9,7 +9,7 @@ use jsonschema::{ValidationError, Validator};
 use serde_json::{Map, Value};
 use windrose_core::catalog::{Catalog, OperatorKind, ParameterProblem, ProblemKind};
 
-use crate::notifiers::{NOTIFIERS, find_notifier};
+use crate::notifiers::{NOTIFIERS, find_notifier, notifier_of_table};
 use crate::operator::OperatorEntry;
 use crate::registry::{REGISTRY, find};
 
@@ -55,6 +55,7 @@ pub fn check_parameters(entry: &'static OperatorEntry, params: &Map<String, Valu
     let schema = entry.schema();
     let mut problems = unknown_keys(&[], params.keys(), schema);
     problems.extend(not_supported(params, schema));
+    problems.extend(notifier_problems(params, schema));
     let whole = Value::Object(params.clone());
     problems.extend(
         validator(entry)
@@ -109,6 +110,35 @@ fn not_supported(params: &Map<String, Value>, schema: &Value) -> Vec<ParameterPr
             kind: ProblemKind::NotSupported,
         })
         .collect()
+}
+
+/// Of parameters that are notifiers, or lists of them.
+fn notifier_problems(params: &Map<String, Value>, schema: &Value) -> Vec<ParameterProblem> {
+    let is_notifier = |key: &String| schema["properties"][key.as_str()]["x-notifiers"] == true;
+    let mut problems = Vec::new();
+    for (key, value) in params.iter().filter(|(key, _)| is_notifier(key)) {
+        let tables = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
+        for table in tables.iter().filter_map(Value::as_object) {
+            let bad =
+                |message: String| ParameterProblem { path: vec![key.clone()], message, kind: ProblemKind::BadValue };
+            let names = || NOTIFIERS.iter().map(|entry| entry.name).collect::<Vec<_>>().join(", ");
+            let Some(notifier) = notifier_of_table(table) else {
+                problems.push(bad(format!("'notifier' is missing; it is one of {}.", names())));
+                continue;
+            };
+            match find_notifier(&notifier.notifier) {
+                Some(entry) => {
+                    problems.extend(check_parameters(entry, &notifier.parameters).into_iter().map(|problem| {
+                        ParameterProblem { path: [vec![key.clone()], problem.path].concat(), ..problem }
+                    }))
+                }
+                None => {
+                    problems.push(bad(format!("there is no notifier '{}'; known are {}.", notifier.notifier, names())))
+                }
+            }
+        }
+    }
+    problems
 }
 
 /// A template's text says nothing about the type of what it renders to.

@@ -9,13 +9,14 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 use windrose_core::asset::{AssetUpdate, Outlet};
 use windrose_core::connection::Connection;
-use windrose_core::dag::SensorSettings;
+use windrose_core::dag::{Param, SensorSettings};
 use windrose_core::ids::{AttemptId, DagId, RunId, TaskInstanceKey};
 pub use windrose_core::log_line::{LogLevel, LogSource};
 use windrose_core::outcome::XCom;
 use windrose_core::run_state::RunType;
 use windrose_core::time::Timestamp;
 
+use crate::approvals::Approvals;
 use crate::error::TaskError;
 use crate::other_dags::OtherDags;
 
@@ -46,6 +47,8 @@ pub struct TaskInfo {
     pub dag_folder: std::path::PathBuf,
     /// Environment variables for processes.
     pub env: IndexMap<String, String>,
+    /// The task's own parameters, without those of the DAG: what a person who is asked fills in.
+    pub params: IndexMap<String, Param>,
     /// The assets the task may change.
     pub outlets: Vec<Outlet>,
     /// How a sensor waits.
@@ -92,6 +95,9 @@ pub trait TaskServices: Send + Sync {
 
     /// The runs of other DAGs.
     fn other_dags(&self) -> &dyn OtherDags;
+
+    /// What this try asks people.
+    fn approvals(&self) -> &dyn Approvals;
 
     /// Writes a line to the task's log, with its secrets masked. Never blocks for long.
     fn log(&self, source: LogSource, level: LogLevel, text: &str);

@@ -3,12 +3,14 @@
 //! An operator is one file and one line in [`registry`]. It is an [`operator::Operator`], a [`sensor::Sensor`] or a
 //! [`remote_job::RemoteJob`]; the waiting around the last two is written once, in their modules.
 
+pub mod approvals;
 pub mod aws;
 pub mod catalog;
 pub mod context;
 pub mod dag_files;
 pub mod dags;
 pub mod error;
+pub mod human;
 pub mod local;
 pub mod notifiers;
 pub mod operator;
@@ -24,3 +26,5 @@ pub mod sensor;
 pub mod sql;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing_approvals;

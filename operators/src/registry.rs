@@ -10,6 +10,10 @@ use crate::aws::{
     glue_job_sensor::GlueJobSensorParameters, s3_key_sensor::S3KeySensorParameters,
 };
 use crate::dags::{external_task_sensor::ExternalTaskSensorParameters, trigger_dag_run::TriggerDagRunParameters};
+use crate::human::{
+    approval::ApprovalParameters, hitl::HitlParameters, hitl_branch::HitlBranchParameters,
+    hitl_entry::HitlEntryParameters,
+};
 use crate::local::{bash::Bash, branch::Branch, empty::Empty, latest_only::LatestOnly, short_circuit::ShortCircuit};
 use crate::operator::OperatorEntry;
 use crate::python::Python;
@@ -18,6 +22,7 @@ use crate::sql::execute_query::SqlExecuteQuery;
 /// Every operator.
 pub static REGISTRY: LazyLock<Vec<OperatorEntry>> = LazyLock::new(|| {
     vec![
+        OperatorEntry::of::<ApprovalParameters>(),
         OperatorEntry::of::<Bash>(),
         OperatorEntry::of::<Branch>(),
         OperatorEntry::of::<Empty>(),
@@ -26,6 +31,9 @@ pub static REGISTRY: LazyLock<Vec<OperatorEntry>> = LazyLock::new(|| {
         OperatorEntry::of::<GlueCrawlerSensorParameters>(),
         OperatorEntry::of::<GlueJobParameters>(),
         OperatorEntry::of::<GlueJobSensorParameters>(),
+        OperatorEntry::of::<HitlParameters>(),
+        OperatorEntry::of::<HitlBranchParameters>(),
+        OperatorEntry::of::<HitlEntryParameters>(),
         OperatorEntry::of::<LatestOnly>(),
         OperatorEntry::of::<Python>(),
         OperatorEntry::of::<RedshiftDataParameters>(),

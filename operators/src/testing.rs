@@ -20,9 +20,11 @@ use windrose_core::outcome::XCom;
 use windrose_core::run_state::RunType;
 use windrose_core::time::Timestamp;
 
+use crate::approvals::Approvals;
 use crate::context::{LogLevel, LogSource, TaskContext, TaskInfo, TaskServices};
 use crate::error::TaskError;
 use crate::other_dags::OtherDags;
+use crate::testing_approvals::TestApprovals;
 
 pub use dags::{TestDags, TestRun};
 
@@ -62,6 +64,7 @@ pub struct TestServices {
     xcoms: HashMap<(String, Option<i32>, String), Value>,
     earlier_checkpoint: Option<Value>,
     other_dags: TestDags,
+    approvals: Arc<TestApprovals>,
     recorded: Mutex<Recorded>,
     during_sleeps: Option<DuringSleeps>,
     places: Arc<Semaphore>,
@@ -181,6 +184,10 @@ impl TaskServices for TestServices {
         &self.other_dags
     }
 
+    fn approvals(&self) -> &dyn Approvals {
+        self.approvals.as_ref()
+    }
+
     fn log(&self, source: LogSource, level: LogLevel, text: &str) {
         self.recorded().log.push(LoggedLine { source, level, text: text.to_owned() });
     }
@@ -259,6 +266,7 @@ impl TestTask {
             render_native: false,
             dag_folder: folder.path().to_owned(),
             env: indexmap::IndexMap::new(),
+            params: indexmap::IndexMap::new(),
             outlets: Vec::new(),
             sensor: None,
             first_poke_at: None,
@@ -273,6 +281,7 @@ impl TestTask {
             xcoms: HashMap::new(),
             earlier_checkpoint: None,
             other_dags: TestDags::default(),
+            approvals: Arc::default(),
             recorded: Mutex::new(Recorded { now: Some(start), ..Recorded::default() }),
             during_sleeps: None,
             places: Arc::new(Semaphore::new(16)),
@@ -307,6 +316,13 @@ impl TestTask {
     #[must_use]
     pub fn other_dags(mut self, dags: TestDags) -> Self {
         self.services.other_dags = dags;
+        self
+    }
+
+    /// People whom the operator can ask.
+    #[must_use]
+    pub fn approvals(mut self, people: Arc<TestApprovals>) -> Self {
+        self.services.approvals = people;
         self
     }
 

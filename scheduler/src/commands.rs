@@ -9,6 +9,7 @@ use windrose_core::time::Timestamp;
 use windrose_engine::{Event, RunMachine};
 use windrose_store::{CommandDone, CommandRow, EventRow, StoreError};
 
+use crate::approvals::AnswerRequest;
 use crate::assets::Emission;
 use crate::backfill::BackfillRequest;
 use crate::change::Change;
@@ -57,6 +58,8 @@ pub enum Command {
         #[serde(default)]
         extra: Map<String, Value>,
     },
+    /// Answer a task that asks.
+    Answer(AnswerRequest),
     /// Say why something does not run. It changes nothing.
     Explain(Subject),
 }
@@ -73,6 +76,7 @@ impl Command {
             Self::PauseBackfill { .. } => "pause_backfill",
             Self::CancelBackfill { .. } => "cancel_backfill",
             Self::EmitAsset { .. } => "emit_asset",
+            Self::Answer(_) => "answer",
             Self::Explain(_) => "explain",
         }
     }
@@ -155,6 +159,7 @@ impl Driver {
             Command::PauseBackfill { backfill, paused } => self.pause_backfill(now, *backfill, *paused, who),
             Command::CancelBackfill { backfill, running } => self.cancel_backfill(now, *backfill, *running, who).await,
             Command::EmitAsset { uri, extra } => self.emit_asset(now, uri, extra, who).await,
+            Command::Answer(request) => self.answer(now, request, who).await,
             Command::Explain(_) => Ok(json!({})),
         }
     }

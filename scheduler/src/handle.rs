@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use tokio::sync::{Mutex, mpsc, oneshot};
+use windrose_core::approval::Question;
 use windrose_core::claim::Claim;
 use windrose_core::ids::AttemptId;
-use windrose_core::notify::NotificationClaim;
+use windrose_core::notify::{NotificationClaim, Notifier};
 use windrose_core::outcome::{RenderedFields, Report};
 
 /// What became of something an attempt said.
@@ -31,6 +32,8 @@ pub(crate) enum Message {
     Rendered { attempt: AttemptId, rendered: RenderedFields },
     /// An attempt gives its slot back, or goes on.
     Deferred { attempt: AttemptId, deferred: bool, ack: oneshot::Sender<Taken> },
+    /// An attempt asks people, and has them told.
+    Ask { attempt: AttemptId, question: Box<Question>, notifiers: Vec<Notifier>, ack: oneshot::Sender<Taken> },
     /// An attempt's last word.
     Report { report: Box<Report>, ack: oneshot::Sender<Taken> },
 }
@@ -58,6 +61,7 @@ pub struct Handle {
     claims: Arc<Mutex<mpsc::UnboundedReceiver<Claim>>>,
     cancellations: Arc<Mutex<mpsc::UnboundedReceiver<Cancellation>>>,
     notifications: Arc<Mutex<mpsc::UnboundedReceiver<NotificationClaim>>>,
+    answered: Arc<Mutex<mpsc::UnboundedReceiver<AttemptId>>>,
 }
 
 /// The scheduler's end.
@@ -67,6 +71,8 @@ pub(crate) struct Desk {
     pub(crate) claims: mpsc::UnboundedSender<Claim>,
     pub(crate) cancellations: mpsc::UnboundedSender<Cancellation>,
     pub(crate) notifications: mpsc::UnboundedSender<NotificationClaim>,
+    /// Attempts whose question has an answer.
+    pub(crate) answered: mpsc::UnboundedSender<AttemptId>,
 }
 
 /// Both ends. The channels have no bound: what can be in them is bounded by the attempts alive, and those by admission.
@@ -75,13 +81,15 @@ pub(crate) fn connect() -> (Handle, Desk) {
     let (claims, from_claims) = mpsc::unbounded_channel();
     let (cancellations, from_cancellations) = mpsc::unbounded_channel();
     let (notifications, from_notifications) = mpsc::unbounded_channel();
+    let (answered, from_answered) = mpsc::unbounded_channel();
     let handle = Handle {
         inbox: to_inbox,
         claims: Arc::new(Mutex::new(from_claims)),
         cancellations: Arc::new(Mutex::new(from_cancellations)),
         notifications: Arc::new(Mutex::new(from_notifications)),
+        answered: Arc::new(Mutex::new(from_answered)),
     };
-    (handle, Desk { inbox, claims, cancellations, notifications })
+    (handle, Desk { inbox, claims, cancellations, notifications, answered })
 }
 
 impl Handle {
@@ -109,6 +117,14 @@ impl Handle {
         self.notifications.lock().await.recv().await.ok_or(Stopped)
     }
 
+    /// Waits for the next attempt whose question has been answered. Cancel safe.
+    ///
+    /// # Errors
+    /// [`Stopped`].
+    pub async fn next_answered(&self) -> Result<AttemptId, Stopped> {
+        self.answered.lock().await.recv().await.ok_or(Stopped)
+    }
+
     /// The attempt has begun.
     pub fn started(&self, attempt: AttemptId) {
         // If the scheduler has stopped, the attempt learns that with its report.
@@ -128,6 +144,22 @@ impl Handle {
     pub async fn deferred(&self, attempt: AttemptId, deferred: bool) -> Result<Taken, Stopped> {
         let (ack, answer) = oneshot::channel();
         self.inbox.send(Message::Deferred { attempt, deferred, ack }).map_err(|_| Stopped)?;
+        answer.await.map_err(|_| Stopped)
+    }
+
+    /// The attempt asks people, and has them told. Returns when that is durable.
+    ///
+    /// # Errors
+    /// [`Stopped`].
+    pub async fn ask(
+        &self,
+        attempt: AttemptId,
+        question: Question,
+        notifiers: Vec<Notifier>,
+    ) -> Result<Taken, Stopped> {
+        let (ack, answer) = oneshot::channel();
+        let message = Message::Ask { attempt, question: Box::new(question), notifiers, ack };
+        self.inbox.send(message).map_err(|_| Stopped)?;
         answer.await.map_err(|_| Stopped)
     }
 

@@ -4,6 +4,7 @@
 //! it into the same machines. What happens inside the process reaches it through [`Handle`]; what people want reaches it
 //! as rows (commands, paused flags, pools) and a wake-up.
 
+mod approvals;
 mod assets;
 mod backfill;
 mod change;
@@ -39,6 +40,7 @@ use windrose_core::dag_file::Defaults;
 use windrose_core::time::Clock;
 use windrose_store::Store;
 
+pub use approvals::AnswerRequest;
 pub use backfill::{BackfillPlan, BackfillRequest, PlannedDate, plan_backfill};
 pub use change::{Action, Change, RunPlan, plan_change};
 pub use commands::{Command, Failed};

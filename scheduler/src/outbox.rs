@@ -1,7 +1,7 @@
 //! What one turn decided: the rows of its transaction, and what is told to others once that has committed.
 
 use windrose_core::claim::Claim;
-use windrose_core::ids::TaskInstanceKey;
+use windrose_core::ids::{AttemptId, TaskInstanceKey};
 use windrose_core::notify::NotificationClaim;
 use windrose_core::run_state::RunState;
 use windrose_core::time::Timestamp;
@@ -20,6 +20,8 @@ pub(crate) struct Outbox {
     /// Assets that have changed; they become events before the turn is committed.
     pub(crate) emissions: Vec<Emission>,
     pub(crate) notifications: Vec<NotificationClaim>,
+    /// Attempts whose question has an answer.
+    pub(crate) answered: Vec<AttemptId>,
 }
 
 impl Outbox {

@@ -190,6 +190,7 @@ impl Runs {
                 }
             }
             Message::Deferred { attempt, .. } => taken(self.set_deferred(now, *attempt, true)),
+            Message::Ask { attempt, question, notifiers, .. } => taken(self.ask(now, *attempt, question, notifiers)),
             Message::Report { report, .. } => taken(self.holder(report.attempt).is_some_and(|key| {
                 let event = Event::Ended { key: key.clone(), report: report.as_ref().clone() };
                 self.feed(now, key.run, event).is_ok()
@@ -201,7 +202,10 @@ impl Runs {
     pub(crate) fn publish(&mut self, resuming: &mut Vec<Resuming>, desk: &Desk, work: Work, answers: &[Answer]) {
         let outbox = self.committed();
         for (message, answer) in work.messages.into_iter().zip(answers) {
-            let (Message::Report { ack, .. } | Message::Deferred { ack, .. }) = message else { continue };
+            let (Message::Report { ack, .. } | Message::Deferred { ack, .. } | Message::Ask { ack, .. }) = message
+            else {
+                continue;
+            };
             match answer {
                 // Whoever asked may have gone away.
                 Answer::Now(taken) => drop(ack.send(*taken)),
@@ -220,6 +224,9 @@ impl Runs {
         }
         for notification in outbox.notifications {
             let _ = desk.notifications.send(notification);
+        }
+        for attempt in outbox.answered {
+            let _ = desk.answered.send(attempt);
         }
         for cancellation in outbox.cancellations {
             let _ = desk.cancellations.send(cancellation);

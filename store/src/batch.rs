@@ -1,6 +1,7 @@
 //! What one scheduler batch writes: [`Batch`], committed by [`Store::commit`](crate::Store::commit) in one transaction.
 
 use serde_json::Value;
+use windrose_core::approval::Answer;
 use windrose_core::attempt::AttemptEnd;
 use windrose_core::ids::{AttemptId, DagId, RunId, RunKey, TaskId, TaskInstanceKey};
 use windrose_core::run::{DataInterval, RunFacts};
@@ -9,6 +10,7 @@ use windrose_core::task_instance::TaskChange;
 use windrose_core::task_state::TaskState;
 use windrose_core::time::Timestamp;
 
+use crate::tables::approvals::{AskingTry, NewQuestion};
 use crate::tables::assets::{AssetEventRow, AssetQueueRow, AssetRunRow};
 use crate::tables::backfills::BackfillWrite;
 
@@ -38,6 +40,10 @@ pub struct Batch {
     pub xcoms: Vec<XComRow>,
     /// What the templates of attempts became; it replaces what they were before.
     pub rendered: Vec<RenderedRow>,
+    /// What tasks ask people.
+    pub questions: Vec<NewQuestion>,
+    /// Answers to questions that have none.
+    pub answers: Vec<(AskingTry, Answer)>,
     /// What becomes of backfills.
     pub backfills: Vec<BackfillWrite>,
     /// What people note about runs, in place of what was noted before.
@@ -77,6 +83,8 @@ impl Batch {
             clear_xcoms,
             xcoms,
             rendered,
+            questions,
+            answers,
             backfills,
             notes,
             requeued,
@@ -99,6 +107,8 @@ impl Batch {
             && clear_xcoms.is_empty()
             && xcoms.is_empty()
             && rendered.is_empty()
+            && questions.is_empty()
+            && answers.is_empty()
             && backfills.is_empty()
             && notes.is_empty()
             && requeued.is_empty()

@@ -10,8 +10,8 @@ use crate::Store;
 use crate::batch::{Batch, RemovedTask, RunWrite};
 use crate::error::StoreError;
 use crate::tables::{
-    assets, attempts, backfills, commands, dags, event_log, missed_deadlines, notifications, rendered_fields, runs,
-    tasks, xcoms,
+    approvals, assets, attempts, backfills, commands, dags, event_log, missed_deadlines, notifications,
+    rendered_fields, runs, tasks, xcoms,
 };
 
 /// A transaction of the store.
@@ -61,6 +61,8 @@ async fn write(
     xcoms::put(tx, &batch.xcoms).await?;
     rendered_fields::put(tx, &batch.rendered).await?;
     tasks::name(tx, &batch.rendered).await?;
+    approvals::ask(tx, &batch.questions).await?;
+    approvals::answer(tx, &batch.answers).await?;
     backfills::write(tx, &batch.backfills).await?;
     runs::note(tx, &batch.notes).await?;
     runs::requeue(tx, &batch.requeued).await?;

@@ -42,6 +42,7 @@ pub use lock::StandaloneLock;
 pub use notify::{Listener, Topic};
 pub use prune::Pruned;
 pub use report::DatabaseReport;
+pub use tables::approvals::{ApprovalFilter, ApprovalRow, AskingTry, NewQuestion};
 pub use tables::asset_events::{EventCount, EventsOf};
 pub use tables::asset_references::{AssetReference, AssetReferenceRow, AssetRole, AssetSchedule};
 pub use tables::assets::{AssetEventRow, AssetQueueRow, AssetRunRow};

@@ -23,6 +23,7 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
         name: "schedules and notifications",
         sql: include_str!("../../migrations/0005_schedules_and_notifications.sql"),
     },
+    Migration { version: 6, name: "approvals", sql: include_str!("../../migrations/0006_approvals.sql") },
     Migration { version: 7, name: "deadlines", sql: include_str!("../../migrations/0007_deadlines.sql") },
 ];
 

@@ -23,12 +23,13 @@ pub struct Pruned {
 
 /// Small, so that the scheduler's writes never wait long for one transaction.
 const RUNS_AT_ONCE: usize = 50;
-const OF_A_RUN: [&str; 8] = [
+const OF_A_RUN: [&str; 9] = [
     "task_instance",
     "task_attempt",
     "checkpoint",
     "xcom",
     "rendered_fields",
+    "approval",
     "missed_deadline",
     "asset_run_event",
     "dag_run",

@@ -93,6 +93,7 @@ pub(crate) fn services_of(
         claim,
         port: Arc::clone(&shared.port),
         lookup: Arc::clone(&shared.lookup),
+        waiting: Arc::clone(&shared.waiting),
         clock: Arc::clone(&shared.options.clock),
         places: Arc::clone(&shared.places),
         log,

@@ -3,6 +3,7 @@
 //! It knows nothing of the engine. What it needs from outside is [`port::WorkerPort`]; the in-process channel of
 //! standalone is one form of it.
 
+mod approvals;
 mod attempt;
 pub mod lookup;
 mod mapping;

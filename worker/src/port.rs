@@ -2,11 +2,12 @@
 
 use async_trait::async_trait;
 use serde_json::Value;
+use windrose_core::approval::{Answer, Asked, Question};
 use windrose_core::asset::AssetEvent;
 use windrose_core::claim::Claim;
 use windrose_core::connection::Connection;
 use windrose_core::ids::{AttemptId, DagId, RunId, RunKey, TaskId, TaskInstanceKey};
-use windrose_core::notify::NotificationClaim;
+use windrose_core::notify::{NotificationClaim, Notifier};
 use windrose_core::outcome::{RenderedFields, Report};
 use windrose_core::run::RunFacts;
 use windrose_core::task_state::TaskStateName;
@@ -146,6 +147,31 @@ pub trait WorkerPort: Send + Sync {
     /// Asset events, oldest first; of more than [`MOST_ASSET_EVENTS`] the newest. `run` is the run that asks.
     async fn asset_events(&self, _run: RunKey, _query: &AssetEventQuery) -> Result<Vec<AssetEvent>, PortError> {
         Ok(Vec::new())
+    }
+
+    /// What a try has asked people, and how it stands.
+    async fn asked(&self, _key: &TaskInstanceKey, _try_number: u32) -> Result<Option<Asked>, PortError> {
+        Ok(None)
+    }
+
+    /// Asks people, and tells them. Returns when that is durable.
+    async fn ask(&self, _attempt: AttemptId, _question: &Question, _notifiers: &[Notifier]) -> Result<Ack, PortError> {
+        Err(PortError::Closed)
+    }
+
+    /// Waits for the next attempt whose question has been answered.
+    async fn answered(&self) -> Result<AttemptId, PortError> {
+        std::future::pending().await
+    }
+
+    /// Time is up: this is the answer, unless there is another one. Returns when that is durable.
+    async fn answer_by_default(
+        &self,
+        _key: &TaskInstanceKey,
+        _try_number: u32,
+        _answer: &Answer,
+    ) -> Result<(), PortError> {
+        Err(PortError::Closed)
     }
 
     /// The last successful run of the DAG before this one.

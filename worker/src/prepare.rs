@@ -68,6 +68,7 @@ pub(crate) fn task_info(claim: &Claim, now: Timestamp, env: IndexMap<String, Str
         render_native: claim.dag.render_native,
         dag_folder: claim.dag_folder.clone(),
         env,
+        params: claim.task().params.clone(),
         outlets: claim.task().outlets.clone(),
         sensor: claim.task().sensor,
         first_poke_at: claim.first_poke_at,

@@ -14,11 +14,13 @@ use windrose_core::claim::Claim;
 use windrose_core::connection::Connection;
 use windrose_core::outcome::XCom;
 use windrose_core::time::{Clock, Timestamp};
+use windrose_operators::approvals::Approvals;
 use windrose_operators::context::{LogLevel, LogSource, TaskServices};
 use windrose_operators::error::TaskError;
 use windrose_operators::other_dags::OtherDags;
 use windrose_store::task_log::TaskLogWriter;
 
+use crate::approvals::Waiting;
 use crate::lookup::SecretLookup;
 use crate::masker::Masker;
 use crate::patience::patiently;
@@ -44,6 +46,8 @@ pub(crate) struct AttemptServices {
     pub(crate) saved: Mutex<Option<Value>>,
     /// What becomes events if the attempt succeeds.
     pub(crate) assets: Mutex<Vec<AssetUpdate>>,
+    /// Who waits for an answer of a person.
+    pub(crate) waiting: Arc<Waiting>,
     /// What a notification is about; empty for an attempt.
     pub(crate) notification: Map<String, Value>,
 }
@@ -78,7 +82,7 @@ impl AttemptServices {
         TaskError::Cancelled
     }
 
-    fn acknowledged(&self, ack: Ack) -> Result<(), TaskError> {
+    pub(crate) fn acknowledged(&self, ack: Ack) -> Result<(), TaskError> {
         if ack == Ack::Fenced {
             self.fenced.store(true, Ordering::Release);
             self.cancelled.cancel();
@@ -171,6 +175,10 @@ impl TaskServices for AttemptServices {
         self
     }
 
+    fn approvals(&self) -> &dyn Approvals {
+        self
+    }
+
     fn log(&self, source: LogSource, level: LogLevel, text: &str) {
         self.log.append(self.clock.now(), source, level, &self.masker.mask(text));
     }
@@ -214,6 +222,7 @@ impl TaskServices for AttemptServices {
 
 impl Drop for AttemptServices {
     fn drop(&mut self) {
+        self.waiting.forget(self.claim.attempt);
         if self.scratch_made.get().is_some() {
             let _ = std::fs::remove_dir_all(&self.scratch_folder);
         }

@@ -15,6 +15,7 @@ use windrose_core::ids::AttemptId;
 use windrose_operators::process;
 use windrose_store::task_log::TaskLogs;
 
+use crate::approvals::{Waiting, wake_all};
 use crate::attempt::{self, Stop};
 use crate::lookup::SecretLookup;
 use crate::mapping::MappedValues;
@@ -41,6 +42,8 @@ pub(crate) struct Shared {
     pub(crate) scratch: PathBuf,
     /// What mapped tasks are mapped over, read once for all their instances.
     pub(crate) mapped_values: MappedValues,
+    /// Attempts that wait for an answer of a person.
+    pub(crate) waiting: Arc<Waiting>,
     /// Set when the worker is to stop.
     pub(crate) stopped: CancellationToken,
     running: Mutex<Running>,
@@ -68,6 +71,7 @@ impl Worker {
             logs: TaskLogs::new(options.logs.clone()),
             scratch: options.scratch.join(process::owner_name()),
             mapped_values: MappedValues::default(),
+            waiting: Arc::default(),
             stopped: CancellationToken::new(),
             running: Mutex::default(),
             port,
@@ -93,6 +97,7 @@ impl Worker {
             () = claim_all(&shared, &attempts) => {}
             () = cancel_all(&shared) => {}
             () = send_all(&shared, &attempts) => {}
+            () = wake_all(&shared) => {}
         }
         shared.stopped.cancel();
         for stop in shared.running().attempts.values() {

@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+mod approvals;
 mod assets;
 mod backfill;
 mod change;
@@ -74,6 +75,7 @@ async fn dispatch(session: Session, command: Command) -> Result<ExitCode> {
         Command::Backfill(command) => backfill::run(&session, command).await,
         Command::Connections(command) => connections::run(&session, command).await,
         Command::Variables(command) => variables::run(&session, command).await,
+        Command::Approvals(command) => approvals::run(&session, command).await,
         Command::Assets(command) => assets::run(&session, command).await,
         Command::Pools(command) => pools::run(&session, command).await,
         Command::Operators(command) => operators::run(&session, command),

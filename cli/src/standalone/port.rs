@@ -2,16 +2,17 @@
 
 use async_trait::async_trait;
 use serde_json::Value;
+use windrose_core::approval::{Answer, Asked, Question};
 use windrose_core::asset::AssetEvent;
 use windrose_core::claim::Claim;
 use windrose_core::connection::Connection;
 use windrose_core::ids::{AttemptId, RunKey, TaskInstanceKey};
-use windrose_core::notify::NotificationClaim;
+use windrose_core::notify::{NotificationClaim, Notifier};
 use windrose_core::outcome::{RenderedFields, Report};
 use windrose_core::run::RunFacts;
 use windrose_core::template::{AssetEventQuery, XComQuery};
 use windrose_scheduler::{Handle, Stopped, Taken};
-use windrose_store::{EventsOf, Page, SendingFailed, Store, StoreError};
+use windrose_store::{AskingTry, EventsOf, Page, SendingFailed, Store, StoreError};
 use windrose_worker::port::{
     Ack, DagAnswer, DagQuestion, MOST_ASSET_EVENTS, PortError, PreviousSuccess, Sending, WorkerPort,
 };
@@ -113,6 +114,29 @@ impl WorkerPort for StandalonePort {
         let page = Page { offset: 0, limit: MOST_ASSET_EVENTS };
         let rows = self.store.asset_events(of, page).await.map_err(|e| unavailable(&e))?;
         Ok(rows.into_iter().rev().map(|row| row.event).collect())
+    }
+
+    async fn asked(&self, key: &TaskInstanceKey, try_number: u32) -> Result<Option<Asked>, PortError> {
+        let of = AskingTry { key: key.clone(), try_number };
+        self.store.asked(&of).await.map_err(|e| unavailable(&e))
+    }
+
+    async fn ask(&self, attempt: AttemptId, question: &Question, notifiers: &[Notifier]) -> Result<Ack, PortError> {
+        self.scheduler.ask(attempt, question.clone(), notifiers.to_vec()).await.map(ack).map_err(closed)
+    }
+
+    async fn answered(&self) -> Result<AttemptId, PortError> {
+        self.scheduler.next_answered().await.map_err(closed)
+    }
+
+    async fn answer_by_default(
+        &self,
+        key: &TaskInstanceKey,
+        try_number: u32,
+        answer: &Answer,
+    ) -> Result<(), PortError> {
+        let of = AskingTry { key: key.clone(), try_number };
+        self.store.answer_by_default(&of, answer).await.map_err(|e| unavailable(&e))
     }
 
     async fn previous_success(&self, run: RunKey) -> Result<Option<PreviousSuccess>, PortError> {

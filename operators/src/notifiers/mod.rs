@@ -10,6 +10,8 @@ use std::sync::LazyLock;
 
 use serde_json::{Map, Value, json};
 
+use windrose_core::notify::Notifier;
+
 use crate::aws::sns_notifier::SnsNotifier;
 use crate::operator::OperatorEntry;
 
@@ -27,6 +29,14 @@ pub static NOTIFIERS: LazyLock<Vec<OperatorEntry>> = LazyLock::new(|| {
 #[must_use]
 pub fn find_notifier(name: &str) -> Option<&'static OperatorEntry> {
     NOTIFIERS.iter().find(|entry| entry.name == name)
+}
+
+/// A notifier as it stands in a DAG file: a table with its name under `notifier`. None if it has no name.
+#[must_use]
+pub fn notifier_of_table(table: &Map<String, Value>) -> Option<Notifier> {
+    let notifier = table.get("notifier")?.as_str()?.to_owned();
+    let others = table.iter().filter(|(key, _)| *key != "notifier");
+    Some(Notifier { notifier, parameters: others.map(|(key, value)| (key.clone(), value.clone())).collect() })
 }
 
 /// Gives a text, as a template, to those who write none.

@@ -4,6 +4,7 @@
 //! [`windrose_engine::Admission::obstacles`], [`windrose_engine::admission::start_obstacle`]); this module finds whom to
 //! ask, and puts names and words to the answers.
 
+mod approval;
 mod dag;
 mod deadline;
 mod run;

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use windrose_core::approval::Asked;
 use windrose_core::cause::Cause;
 use windrose_core::ids::{RunId, RunKey, TaskInstanceKey};
 use windrose_core::run_state::RunState;
@@ -10,12 +11,17 @@ use windrose_core::task_state::{FinalState, TaskState};
 use windrose_core::time::Timestamp;
 use windrose_engine::admission::{QueuedRun, StartObstacle, start_obstacle};
 use windrose_engine::{RunMachine, TaskSnapshot};
+use windrose_store::ApprovalFilter;
 
+use super::approval::waits_for_people;
 use super::dag::paused;
 use super::{AT_MOST, RunExplanation, Subject, TaskExplanation, Why, instance_name, listed, ordinal};
 use crate::commands::Failed;
 use crate::drive::Driver;
 use crate::restore::snapshots;
+
+/// How many open questions of a run are read at most.
+const MOST_QUESTIONS: u32 = 10_000;
 
 impl Driver {
     pub(super) async fn explain_named_run(
@@ -62,11 +68,15 @@ impl Driver {
         why.extend(self.explain_deadlines_of_run(dag_id, run).await?);
         let chosen = chosen(machine, subject)?;
         let causes = self.causes(run, &chosen).await?;
+        let questions = self.open_questions(run, &chosen).await?;
         let tasks = chosen.iter().take(AT_MOST).map(|row| TaskExplanation {
             task_id: row.task.clone(),
             map_index: row.map_index,
             state: row.state.name(),
-            why: self.explain_task(machine, row, causes.get(&key_of(run, row))),
+            why: match questions.get(&key_of(run, row)) {
+                Some(asked) => vec![waits_for_people(machine.facts(), row, asked)],
+                None => self.explain_task(machine, row, causes.get(&key_of(run, row))),
+            },
         });
         Ok(Some(RunExplanation {
             run_id: machine.facts().run_id.clone(),
@@ -121,6 +131,20 @@ impl Driver {
                 Why::new("max_active_runs", text, "the end of one of them").by(names)
             }
         })
+    }
+
+    /// What those that wait for something outside ask people.
+    async fn open_questions(
+        &self,
+        run: RunKey,
+        rows: &[&TaskSnapshot],
+    ) -> Result<HashMap<TaskInstanceKey, Asked>, Failed> {
+        if self.only_looks || !rows.iter().any(|row| matches!(row.state, TaskState::Deferred(_))) {
+            return Ok(HashMap::new());
+        }
+        let filter = ApprovalFilter { run: Some(run), open_only: true, ..ApprovalFilter::default() };
+        let open = self.store.approvals(&filter, MOST_QUESTIONS).await?;
+        Ok(open.into_iter().map(|row| (row.of.key, row.asked)).collect())
     }
 
     /// Why the last tries of those that failed did.

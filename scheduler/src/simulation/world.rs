@@ -141,7 +141,10 @@ impl World {
         let (to_cancellations, cancellations) = mpsc::unbounded_channel();
         // Nobody is told of anything here.
         let (notifications, _) = tokio::sync::mpsc::unbounded_channel();
-        let desk = Desk { inbox: from_inbox, claims: to_claims, cancellations: to_cancellations, notifications };
+        let (answered, _) = mpsc::unbounded_channel();
+        let (claims_out, cancellations_out) = (to_claims, to_cancellations);
+        let desk =
+            Desk { inbox: from_inbox, claims: claims_out, cancellations: cancellations_out, notifications, answered };
         let (runs, workers, resuming) = (Runs::default(), Vec::new(), Vec::new());
         self.process = Some(Process { runs, desk, inbox, claims, cancellations, resuming, workers });
         self.tell(|| "a process starts".to_owned());

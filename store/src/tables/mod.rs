@@ -1,5 +1,6 @@
 //! One file per table: its statements, its row, and the functions that run them.
 
+pub(crate) mod approvals;
 pub(crate) mod asset_events;
 pub(crate) mod asset_references;
 pub(crate) mod assets;

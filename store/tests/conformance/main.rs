@@ -5,6 +5,7 @@
 
 mod fixture;
 
+mod approvals;
 mod assets;
 mod backfills;
 mod between_processes;
