@@ -58,7 +58,7 @@ pub struct Asked {
 pub enum Unfit {
     /// Somebody was faster.
     #[error("it was answered already: {} chose {} at {}", .0.user.as_deref().unwrap_or("nobody in time, so the default"), .0.chosen_options.join(", "), .0.at)]
-    Answered(Answer),
+    Answered(Box<Answer>),
     /// Time is up.
     #[error("its time was up at {0}")]
     Expired(Timestamp),
@@ -107,7 +107,7 @@ impl Asked {
     ) -> Result<Answer, Unfit> {
         let question = &self.question;
         if let Some(answer) = &self.answer {
-            return Err(Unfit::Answered(answer.clone()));
+            return Err(Unfit::Answered(Box::new(answer.clone())));
         }
         if let Some(expired) = question.expires_at.filter(|at| *at <= now) {
             return Err(Unfit::Expired(expired));

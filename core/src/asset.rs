@@ -44,12 +44,15 @@ impl AssetCondition {
             return None;
         }
         let of_parts = |parts: &[Self]| parts.iter().filter_map(|part| part.missing(queued, of_alias)).collect();
-        let (mut parts, whole): (Vec<Self>, fn(Vec<Self>) -> Self) = match self {
+        let mut parts: Vec<Self> = match self {
             Self::Asset(_) | Self::Alias(_) => return Some(self.clone()),
-            Self::All(parts) => (of_parts(parts), Self::All),
-            Self::Any(parts) => (of_parts(parts), Self::Any),
+            Self::All(parts) | Self::Any(parts) => of_parts(parts),
         };
-        if parts.len() == 1 { parts.pop() } else { Some(whole(parts)) }
+        match self {
+            _ if parts.len() == 1 => parts.pop(),
+            Self::All(_) => Some(Self::All(parts)),
+            _ => Some(Self::Any(parts)),
+        }
     }
 
     /// All assets and all aliases in it.

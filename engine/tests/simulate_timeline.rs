@@ -132,7 +132,7 @@ proptest! {
         }
         prop_assert!(report.pools[0].peak <= slots);
         // What wants more than there is never begins; all others have their time.
-        let fit = shapes.iter().enumerate().all(|(_, (_, wants, _))| i64::from(*wants) <= slots);
+        let fit = shapes.iter().all(|(_, wants, _)| i64::from(*wants) <= slots);
         prop_assert_eq!(fit, report.runs[0].end_wave.is_some());
     }
 }

@@ -119,26 +119,24 @@ fn notifier_problems(params: &Map<String, Value>, schema: &Value) -> Vec<Paramet
     for (key, value) in params.iter().filter(|(key, _)| is_notifier(key)) {
         let tables = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
         for table in tables.iter().filter_map(Value::as_object) {
-            let bad =
-                |message: String| ParameterProblem { path: vec![key.clone()], message, kind: ProblemKind::BadValue };
-            let names = || NOTIFIERS.iter().map(|entry| entry.name).collect::<Vec<_>>().join(", ");
-            let Some(notifier) = notifier_of_table(table) else {
-                problems.push(bad(format!("'notifier' is missing; it is one of {}.", names())));
-                continue;
-            };
-            match find_notifier(&notifier.notifier) {
-                Some(entry) => {
-                    problems.extend(check_parameters(entry, &notifier.parameters).into_iter().map(|problem| {
-                        ParameterProblem { path: [vec![key.clone()], problem.path].concat(), ..problem }
-                    }))
-                }
-                None => {
-                    problems.push(bad(format!("there is no notifier '{}'; known are {}.", notifier.notifier, names())))
-                }
-            }
+            let found = problems_of_notifier(table);
+            let path = |problem: &ParameterProblem| [std::slice::from_ref(key), &problem.path].concat();
+            problems.extend(found.into_iter().map(|problem| ParameterProblem { path: path(&problem), ..problem }));
         }
     }
     problems
+}
+
+fn problems_of_notifier(table: &Map<String, Value>) -> Vec<ParameterProblem> {
+    let names = || NOTIFIERS.iter().map(|entry| entry.name).collect::<Vec<_>>().join(", ");
+    let bad = |message: String| vec![ParameterProblem { path: Vec::new(), message, kind: ProblemKind::BadValue }];
+    let Some(notifier) = notifier_of_table(table) else {
+        return bad(format!("'notifier' is missing; it is one of {}.", names()));
+    };
+    match find_notifier(&notifier.notifier) {
+        Some(entry) => check_parameters(entry, &notifier.parameters),
+        None => bad(format!("there is no notifier '{}'; known are {}.", notifier.notifier, names())),
+    }
 }
 
 /// A template's text says nothing about the type of what it renders to.

@@ -60,12 +60,12 @@ impl Approvals for TestApprovals {
     }
 
     async fn answered(&self) {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 
     async fn answer_by_default(&self, answer: &Answer) -> Result<(), TaskError> {
         if let Some(asked) = self.lock().as_mut() {
-            asked.answer.get_or_insert_with(|| answer.clone());
+            let _ = asked.answer.get_or_insert_with(|| answer.clone());
         }
         Ok(())
     }

@@ -12,7 +12,7 @@ use windrose_store::{ApprovalFilter, ApprovalRow, AskingTry, EventRow, NewQuesti
 use crate::commands::Failed;
 use crate::drive::Driver;
 use crate::explain::instance_name;
-use crate::notices::About;
+use crate::notices::{About, facts_of};
 use crate::runs::Runs;
 
 /// What a person answers to whom.
@@ -69,20 +69,14 @@ fn facts(run: &RunFacts, of: &AskingTry, asks: &Question, now: Timestamp) -> Map
         asks.options.join(", "),
         command(&run.dag_id, &run.run_id, &task)
     );
-    Map::from_iter([
-        ("reason".to_owned(), json!("asked")),
-        ("cause".to_owned(), json!(asks.subject)),
-        ("message".to_owned(), json!(message)),
-        ("at".to_owned(), json!(now)),
-        ("dag_id".to_owned(), json!(run.dag_id)),
-        ("run_id".to_owned(), json!(run.run_id)),
-        ("task_id".to_owned(), json!(of.key.task)),
-        ("map_index".to_owned(), json!(of.key.map_index)),
-        ("try_number".to_owned(), json!(of.try_number)),
+    let (about, asker) = ((&run.dag_id, Some(&run.run_id)), Some((&of.key, of.try_number)));
+    let mut facts = facts_of(now, "asked", (&asks.subject, &message), about, asker);
+    facts.extend([
         ("options".to_owned(), json!(asks.options)),
         ("body".to_owned(), json!(asks.body)),
         ("expires_at".to_owned(), json!(asks.expires_at)),
-    ])
+    ]);
+    facts
 }
 
 /// What answers a question.

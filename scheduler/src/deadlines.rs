@@ -19,7 +19,7 @@ use windrose_store::{DagWrite, EventRow, MissedDeadline, RunRow, Store, StoreErr
 use crate::dag_set::{Unusable, Version};
 use crate::drive::Driver;
 use crate::explain::{instance_name, listed};
-use crate::notices::About;
+use crate::notices::{self, About};
 
 /// The reason of notifications, and the name of what templates are told besides.
 const DEADLINE: &str = "deadline";
@@ -260,7 +260,7 @@ impl Driver {
             return Ok(());
         };
         let run_id = missed.run.as_ref().map(|run| &run.run_id);
-        let facts = facts_of(missed, run_id, message, now);
+        let facts = facts_of(missed, run_id, &message, now);
         for notifier in &missed.deadline().notifiers {
             about.notify(&mut self.runs.outbox, run, DEADLINE, notifier, &facts);
         }
@@ -269,25 +269,16 @@ impl Driver {
 }
 
 /// What templates can name.
-fn facts_of(missed: &Missed, run_id: Option<&RunId>, message: String, now: Timestamp) -> Map<String, Value> {
+fn facts_of(missed: &Missed, run_id: Option<&RunId>, message: &str, now: Timestamp) -> Map<String, Value> {
     let deadline = json!({
         "name": missed.deadline().name,
         "kind": missed.deadline().condition.field(),
         "counted_from": missed.due.counted_from,
         "due_at": missed.due.at,
     });
-    Map::from_iter([
-        ("reason".to_owned(), json!(DEADLINE)),
-        ("cause".to_owned(), json!(message)),
-        ("message".to_owned(), json!(message)),
-        ("at".to_owned(), json!(now)),
-        ("dag_id".to_owned(), json!(missed.dag.dag_id)),
-        ("run_id".to_owned(), json!(run_id)),
-        ("task_id".to_owned(), Value::Null),
-        ("map_index".to_owned(), json!(-1)),
-        ("try_number".to_owned(), Value::Null),
-        (DEADLINE.to_owned(), deadline),
-    ])
+    let mut facts = notices::facts_of(now, DEADLINE, (message, message), (&missed.dag.dag_id, run_id), None);
+    facts.insert(DEADLINE.to_owned(), deadline);
+    facts
 }
 
 /// An instant as the DAG's people see it on their clocks.

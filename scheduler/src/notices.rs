@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 use windrose_core::claim::Claim;
 use windrose_core::dag::Dag;
-use windrose_core::ids::{AttemptId, RunKey, TaskId, TaskInstanceKey};
+use windrose_core::ids::{AttemptId, DagId, RunId, RunKey, TaskId, TaskInstanceKey};
 use windrose_core::notify::{NotificationClaim, Notifier, Occasion};
 use windrose_core::run::RunFacts;
 use windrose_core::run_state::RunType;
@@ -169,13 +169,25 @@ fn facts(
         Occasion::Skipped => "was skipped.",
     };
     let message = format!("{what} {happened} {cause}");
+    let about = (&run.dag_id, Some(&run.run_id));
+    facts_of(now, occasion.field(), (cause, message.trim_end()), about, task)
+}
+
+/// The names that every notification has: why and how it is told, about which run and which try of a task instance.
+pub(crate) fn facts_of(
+    now: Timestamp,
+    reason: &str,
+    (cause, message): (&str, &str),
+    (dag_id, run_id): (&DagId, Option<&RunId>),
+    task: Option<(&TaskInstanceKey, u32)>,
+) -> Map<String, Value> {
     Map::from_iter([
-        ("reason".to_owned(), json!(occasion.field())),
+        ("reason".to_owned(), json!(reason)),
         ("cause".to_owned(), json!(cause)),
-        ("message".to_owned(), json!(message.trim_end())),
+        ("message".to_owned(), json!(message)),
         ("at".to_owned(), json!(now)),
-        ("dag_id".to_owned(), json!(run.dag_id)),
-        ("run_id".to_owned(), json!(run.run_id)),
+        ("dag_id".to_owned(), json!(dag_id)),
+        ("run_id".to_owned(), json!(run_id)),
         ("task_id".to_owned(), json!(task.map(|(key, _)| &key.task))),
         ("map_index".to_owned(), json!(task.map_or(-1, |(key, _)| key.map_index))),
         ("try_number".to_owned(), json!(task.map(|(_, number)| number))),

@@ -207,7 +207,8 @@ impl Outcomes {
         for id in self.durations.keys() {
             find(id)?;
         }
-        for pool in self.pools.keys().filter(|pool| !dag.tasks.iter().any(|task| task.pool == **pool)) {
+        let unknown = self.pools.keys().find(|pool| !dag.tasks.iter().any(|task| task.pool == **pool));
+        if let Some(pool) = unknown {
             let used: BTreeSet<&str> = dag.tasks.iter().map(|task| task.pool.as_str()).collect();
             let used = used.into_iter().collect::<Vec<_>>().join(", ");
             return Err(SimError::UnknownPool { pool: pool.clone(), dag: dag.dag_id.to_string(), used });
