@@ -4,7 +4,12 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// The cause of a failed try. [`Cause::kind`] is the word `retry_on` uses, [`Cause::sentence`] what a person reads.
+use crate::sql_cause;
+
+/// The remote work of Redshift's Data API, as [`Cause::RemoteFailed`] names it.
+pub const REDSHIFT_STATEMENT: &str = "Redshift statement";
+
+/// The cause of a failed try. [`Cause::kind`] is the word for it, [`Cause::sentence`] what a person reads.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Cause {
@@ -134,8 +139,8 @@ pub enum Cause {
 }
 
 impl Cause {
-    /// Every word that `retry_on` may hold.
-    pub const KINDS: [&'static str; 16] = [
+    /// Every word that `retry_on` and `no_retry_on` may hold. The last two say more of refusals of databases.
+    pub const WORDS: [&'static str; 18] = [
         "exit_code",
         "signal",
         "out_of_memory",
@@ -152,9 +157,24 @@ impl Cause {
         "python",
         "failed",
         "internal",
+        sql_cause::SYNTAX,
+        sql_cause::TRANSIENT,
     ];
 
-    /// The word for it in `retry_on`, filters and metrics.
+    /// Whether a word of `retry_on` or `no_retry_on` means it.
+    #[must_use]
+    pub fn is(&self, word: &str) -> bool {
+        let nature = || match self {
+            Self::Sql { sqlstate, message, .. } => sql_cause::nature(sqlstate.as_deref(), message),
+            Self::RemoteFailed { what, message: Some(message), .. } if what == REDSHIFT_STATEMENT => {
+                sql_cause::nature(None, message)
+            }
+            _ => None,
+        };
+        self.kind() == word || nature() == Some(word)
+    }
+
+    /// The word for it in filters and metrics; see [`Cause::is`] for `retry_on`.
     #[must_use]
     pub const fn kind(&self) -> &'static str {
         match self {

@@ -299,8 +299,10 @@ pub struct Task {
     pub retry_exponential_backoff: Option<f64>,
     /// The longest delay.
     pub max_retry_delay: Option<Duration>,
-    /// Only these causes are retried (see [`crate::cause::Cause::KINDS`]); `None` is all.
+    /// Only these causes are retried (see [`crate::cause::Cause::WORDS`]); `None` is all.
     pub retry_on: Option<Vec<String>>,
+    /// These are not.
+    pub no_retry_on: Vec<String>,
     /// What happens when the process that ran it is gone.
     pub on_lost: OnLost,
     /// A try that takes longer fails.
@@ -372,6 +374,7 @@ impl Task {
             retry_exponential_backoff: None,
             max_retry_delay: None,
             retry_on: None,
+            no_retry_on: Vec::new(),
             on_lost: OnLost::Retry,
             execution_timeout: None,
             pool: "default_pool".to_owned(),

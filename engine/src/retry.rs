@@ -10,7 +10,8 @@ impl RunMachine {
     /// When the next try is due; `None` if there is none.
     pub(crate) fn next_try(&self, now: Timestamp, p: u32, cause: &Cause) -> Option<Timestamp> {
         let (task, row) = (self.plan.task(self.position_of(p)), &self.tasks[p as usize]);
-        let wanted = task.retry_on.as_ref().is_none_or(|kinds| kinds.iter().any(|kind| kind == cause.kind()));
+        let among = |words: &Vec<String>| words.iter().any(|word| cause.is(word));
+        let wanted = task.retry_on.as_ref().is_none_or(among) && !among(&task.no_retry_on);
         if !wanted || row.columns.try_number > row.columns.max_tries {
             return None;
         }

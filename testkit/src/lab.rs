@@ -108,6 +108,12 @@ impl Lab {
         self.page(reqwest::Method::DELETE, "hold", None);
     }
 
+    /// From now on, the next `times` calls of an operation are refused with this code.
+    pub fn refuse(&self, service: &str, operation: &str, code: &str, times: u32) {
+        let rule = json!({ "service": service, "operation": operation, "code": code, "message": code, "times": times });
+        self.page(reqwest::Method::POST, "faults", Some(&rule));
+    }
+
     /// Runs SQL in the warehouse; the rows of the last statement, every value as text.
     ///
     /// # Panics

@@ -47,6 +47,7 @@ pub(super) const TASK_FIELDS: &[&str] = &[
     "retry_exponential_backoff",
     "max_retry_delay",
     "retry_on",
+    "no_retry_on",
     "on_lost",
     "execution_timeout",
     "pool",

@@ -180,13 +180,17 @@ impl<'d, 'c> TaskReader<'d, 'c> {
         task.max_retry_delay = fields.duration("max_retry_delay", reporter);
         task.retry_exponential_backoff = read_backoff(fields, reporter);
         task.on_lost = fields.choice("on_lost", &ON_LOST, reporter).unwrap_or_default();
-        task.retry_on = fields.words("retry_on", reporter).map(|words| {
-            for word in words.iter().filter(|word| !Cause::KINDS.contains(&word.text.as_str())) {
-                reporter.add(not_a_choice("retry_on", word, Cause::KINDS.into_iter()));
-            }
-            words.into_iter().map(|word| word.text).collect()
-        });
+        task.retry_on = read_causes("retry_on", fields, reporter);
+        task.no_retry_on = read_causes("no_retry_on", fields, reporter).unwrap_or_default();
     }
+}
+
+fn read_causes(key: &str, fields: &Fields<'_>, reporter: &mut Reporter<'_>) -> Option<Vec<String>> {
+    let words = fields.words(key, reporter)?;
+    for word in words.iter().filter(|word| !Cause::WORDS.contains(&word.text.as_str())) {
+        reporter.add(not_a_choice(key, word, Cause::WORDS.into_iter()));
+    }
+    Some(words.into_iter().map(|word| word.text).collect())
 }
 
 fn read_admission_fields(task: &mut Task, fields: &Fields<'_>, reporter: &mut Reporter<'_>) {

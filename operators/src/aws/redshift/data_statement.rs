@@ -8,7 +8,7 @@ use aws_sdk_redshiftdata::operation::describe_statement::DescribeStatementOutput
 use aws_sdk_redshiftdata::types::StatementStatusString;
 use serde_json::Value;
 use tokio::sync::OnceCell;
-use windrose_core::cause::Cause;
+use windrose_core::cause::{Cause, REDSHIFT_STATEMENT};
 
 use super::data_api::{self, Sql, Submission, SubmitError};
 use super::data_result::{Results, RowsAs};
@@ -184,7 +184,7 @@ fn failure(answer: &DescribeStatementOutput, state: &str) -> TaskError {
     let text = culprit.map_or_else(|| answer.query_string(), |part| part.query_string());
     let statement = text.map(|text| format!(" Statement: {}", shown_sql(text))).unwrap_or_default();
     TaskError::retryable(Cause::RemoteFailed {
-        what: "Redshift statement".to_owned(),
+        what: REDSHIFT_STATEMENT.to_owned(),
         id: answer.id().to_owned(),
         state: state.to_owned(),
         message: Some(format!("{}{statement}", super::masked_sql::masked_sql(error))),
