@@ -3,8 +3,9 @@
 //! An environment variable is `WINDROSE__` and the path of the key, with `__` between its parts:
 //! `WINDROSE__WEB__BIND=127.0.0.1:9000`. Unknown keys are refused wherever they stand.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
-use std::num::NonZeroU64;
+use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -14,11 +15,13 @@ use figment::providers::{Env, Format as _, Serialized, Toml};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use windrose_core::dag_file::Defaults;
+use windrose_core::mapping::MAX_MAP_LENGTH;
 use windrose_operators::secrets::{SecretsBackend, backend_from_config};
 
 /// The file that is read if no other is named.
 pub(crate) const FILE: &str = "windrose.toml";
 
+const MAX_MAP: NonZeroUsize = NonZeroUsize::new(MAX_MAP_LENGTH).unwrap();
 const SWEEP_SECONDS: NonZeroU64 = NonZeroU64::new(30).unwrap();
 
 /// Everything that can be configured.
@@ -69,6 +72,8 @@ pub(crate) struct DagDefaults {
 pub(crate) struct SchedulerConfig {
     /// How many attempts may hold a slot at once, over all pools (Airflow's `parallelism`).
     pub parallelism: u32,
+    /// A task that returns a longer list or dict fails if others are mapped over it (Airflow's `max_map_length`).
+    pub max_map_length: NonZeroUsize,
     /// How often the scheduler looks for what nobody told it of, in seconds. It is told of everything, so this is for
     /// what got lost; how much that was is `windrose_sweep_caught_total` on the page `/metrics`.
     pub sweep_seconds: NonZeroU64,
@@ -82,6 +87,15 @@ pub(crate) struct WorkerConfig {
     pub processes: usize,
     /// How long a process has between TERM and KILL, in seconds.
     pub grace_seconds: u64,
+    /// The queues whose tasks it takes; none named is all of them.
+    pub queues: BTreeSet<String>,
+}
+
+impl WorkerConfig {
+    /// `None` is all of them.
+    pub(crate) fn served_queues(&self) -> Option<BTreeSet<String>> {
+        (!self.queues.is_empty()).then(|| self.queues.clone())
+    }
 }
 
 /// The web server.
@@ -127,8 +141,8 @@ impl Default for Config {
                 create_cron_data_intervals: false,
                 create_delta_data_intervals: false,
             },
-            scheduler: SchedulerConfig { parallelism: 128, sweep_seconds: SWEEP_SECONDS },
-            worker: WorkerConfig { processes: 32, grace_seconds: 10 },
+            scheduler: SchedulerConfig { parallelism: 128, max_map_length: MAX_MAP, sweep_seconds: SWEEP_SECONDS },
+            worker: WorkerConfig { processes: 32, grace_seconds: 10, queues: BTreeSet::new() },
             web: WebConfig { bind: SocketAddr::from(([127, 0, 0, 1], 8080)) },
             secrets: SecretsConfig { backends: Vec::new(), cache_seconds: 60 },
         }
@@ -167,6 +181,7 @@ impl Config {
         Ok(Defaults {
             timezone,
             dags_are_paused_at_creation: given.paused_at_creation,
+            max_map_length: self.scheduler.max_map_length.get(),
             create_cron_data_intervals: given.create_cron_data_intervals,
             create_delta_data_intervals: given.create_delta_data_intervals,
             ..Defaults::default()

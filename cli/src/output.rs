@@ -42,6 +42,9 @@ pub(crate) trait Row: Serialize {
     fn cells(&self) -> Vec<String>;
 }
 
+/// Tables are not squeezed into less.
+const NARROWEST: u16 = 20;
+
 /// Prints a list, as JSON or as a table.
 pub(crate) fn list<R: Row>(rows: &[R], json: bool) -> anyhow::Result<()> {
     if json {
@@ -52,7 +55,10 @@ pub(crate) fn list<R: Row>(rows: &[R], json: bool) -> anyhow::Result<()> {
         return Ok(());
     }
     let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
+    // A terminal that does not know its width says 0, and every column would get one character.
+    let known = terminal_size::terminal_size().is_some_and(|(width, _)| width.0 >= NARROWEST);
+    let arrangement = if known { ContentArrangement::Dynamic } else { ContentArrangement::Disabled };
+    table.load_style(presets::NOTHING).set_content_arrangement(arrangement);
     table.set_header(R::HEADS.iter().map(|head| head.to_uppercase()));
     for row in rows {
         table.add_row(row.cells());

@@ -14,7 +14,7 @@ use crate::asset::{AssetCondition, Inlet, Outlet};
 use crate::catalog::OperatorKind;
 use crate::deadline::Deadline;
 use crate::ids::{DagId, TaskId};
-use crate::mapping::Expansion;
+use crate::mapping::{Expansion, MAX_MAP_LENGTH};
 use crate::notify::Notifiers;
 use crate::time::Timestamp;
 use crate::trigger_rule::TriggerRule;
@@ -46,6 +46,8 @@ pub struct Dag {
     pub max_active_runs: u32,
     /// How many task instances of one run may be active at once.
     pub max_active_tasks: u32,
+    /// A task whose return value is longer than this fails if others are mapped over it (Airflow's `max_map_length`).
+    pub max_map_length: usize,
     /// A run that takes longer fails.
     pub dagrun_timeout: Option<Duration>,
     /// After so many failed runs in a row the DAG is paused; 0 is never.
@@ -107,6 +109,7 @@ impl Dag {
             catchup: Catchup::No,
             max_active_runs: 16,
             max_active_tasks: 16,
+            max_map_length: MAX_MAP_LENGTH,
             dagrun_timeout: None,
             max_consecutive_failed_runs: 0,
             overlap: Overlap::Queue,

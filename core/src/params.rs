@@ -7,7 +7,7 @@ use jsonschema::{Draft, ValidationError, Validator};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::dag::{Dag, Param};
+use crate::dag::{Dag, Param, Task};
 
 /// How many characters of a value are repeated in a sentence.
 const SHOWN: usize = 80;
@@ -53,6 +53,14 @@ fn lines(violations: &[ParamViolation]) -> String {
 pub fn check_conf(dag: &Dag, conf: &Map<String, Value>) -> Result<(), ParamsRefused> {
     let violations = check_values(&dag.params, conf, false);
     if violations.is_empty() { Ok(()) } else { Err(ParamsRefused { dag_id: dag.dag_id.to_string(), violations }) }
+}
+
+/// Everything that is wrong with what a task's own parameters become in a run. As in Airflow, a task's parameter takes the
+/// place of the DAG's of the same name, schema and all, and what the run is given takes the place of both. Empty if the
+/// task has none: the DAG's were checked when the run was made.
+#[must_use]
+pub fn check_task(task: &Task, conf: &Map<String, Value>) -> Vec<ParamViolation> {
+    check_values(&task.params, conf, false)
 }
 
 /// Everything that is wrong with these values, in the order of the parameters. What is not declared is wrong only if the

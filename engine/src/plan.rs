@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, OnceLock};
 
 use windrose_core::dag::{Dag, Task};
-use windrose_core::mapping::{Expansion, MAX_MAP_LENGTH};
+use windrose_core::mapping::Expansion;
 
 use crate::counters::UpstreamCounts;
 use crate::setup_scope;
@@ -60,7 +60,7 @@ impl Plan {
             mapped_group: mapped_groups(&dag),
             sources,
             mapped_by,
-            max_map_length: MAX_MAP_LENGTH,
+            max_map_length: dag.max_map_length,
             weights: OnceLock::new(),
             dag,
         };

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use windrose_core::dag::Dag;
 
-use crate::plan::Edges;
+use crate::plan::{Edges, Plan};
 
 /// For each setup the tasks in its scope that are not directly below it.
 pub(crate) fn indirect_scopes(dag: &Dag, upstream: &Edges, downstream: &Edges) -> HashMap<u32, Vec<u32>> {
@@ -28,4 +28,29 @@ pub(crate) fn indirect_scopes(dag: &Dag, upstream: &Edges, downstream: &Edges) -
         }
     }
     scopes
+}
+
+/// What is cleared along with these tasks: for work the setups in whose scope it is and their teardowns (Airflow's
+/// `get_upstreams_only_setups_and_teardowns`), and for a setup its own teardowns.
+pub(crate) fn along_with(plan: &Plan, tasks: &[u32]) -> Vec<u32> {
+    let mut along = Vec::new();
+    for setup in (0_u32..).take(plan.len()).filter(|&p| plan.task(p).setup) {
+        let teardowns = plan.downstream.of(setup).iter().copied().filter(|&p| plan.task(p).teardown.is_some());
+        let teardowns: Vec<u32> = teardowns.collect();
+        if tasks.contains(&setup) {
+            along.extend(teardowns);
+            continue;
+        }
+        let below = plan.downstream.reachable(setup);
+        let ends_in_scope = plan.upstream.reachable_from_any(&teardowns);
+        let is_in_scope = |&p: &u32| {
+            let work = !plan.task(p).setup && plan.task(p).teardown.is_none();
+            work && below[p as usize] && (teardowns.is_empty() || ends_in_scope[p as usize])
+        };
+        if tasks.iter().any(is_in_scope) {
+            along.push(setup);
+            along.extend(teardowns);
+        }
+    }
+    along
 }

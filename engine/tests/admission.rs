@@ -238,3 +238,35 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_candidate_of_a_queue_without_workers_waits_in_nobodys_way() {
+    let task = |queue: &str, position: usize| {
+        let mut task = Task::new(format!("t{position}").into(), "op", OperatorKind::Work);
+        (task.queue, task.priority_weight) = (queue.to_owned(), 10 - i64::try_from(position).unwrap());
+        task
+    };
+    let tasks = vec![task("gpu", 0), task("default", 1)];
+    let dag = Arc::new(Dag::new("d".into(), tasks, []));
+    let mut admission = Admission::new();
+    admission.set_pool("default_pool", 5, false);
+    let only = |queue: &str| Some(BTreeSet::from([queue.to_owned()]));
+    admission.set_queues(only("default"));
+    for run in 0..3 {
+        admission.offer(candidate(&dag, run, 0));
+    }
+    admission.offer(candidate(&dag, 0, 1));
+    let waits = candidate(&dag, 0, 0).key;
+    assert_eq!(admission.obstacles(&waits), [Obstacle::NoWorker { queue: "gpu".to_owned() }]);
+    assert_eq!(admitted(&mut admission, 9), [(0, 1)]);
+    // One goes, the others change sides twice.
+    admission.withdraw(&candidate(&dag, 1, 0).key);
+    admission.set_queues(only("gpu"));
+    admission.offer(candidate(&dag, 1, 1));
+    assert_eq!(admitted(&mut admission, 1), [(0, 0)]);
+    assert_eq!(admission.obstacles(&candidate(&dag, 1, 1).key), [Obstacle::NoWorker { queue: "default".to_owned() }]);
+    admission.set_queues(only("default"));
+    assert_eq!(admitted(&mut admission, 9), [(1, 1)]);
+    admission.set_queues(None);
+    assert_eq!(admitted(&mut admission, 9), [(2, 0)]);
+}

@@ -74,6 +74,27 @@ fn every_filter_narrows_a_selection_and_every_direction_widens_it() {
 }
 
 #[test]
+fn work_that_is_cleared_takes_its_setups_and_their_teardowns_along() {
+    // make → load → report → drop, and make → drop; open has no teardown and stands above report; far is elsewhere.
+    let task = |id: &str| Task::new(id.into(), "op", OperatorKind::Work);
+    let ids = ["make", "load", "report", "drop", "open", "far"];
+    let mut tasks: Vec<Task> = ids.into_iter().map(task).collect();
+    (tasks[0].setup, tasks[4].setup) = (true, true);
+    tasks[3].teardown = Some(vec!["make".into()]);
+    let mut run = Harness::started(Dag::new("d".into(), tasks, [(0, 1), (1, 2), (2, 3), (0, 3), (4, 2)]));
+    for task in ["make", "open", "far", "load", "report", "drop"] {
+        run.admit();
+        run.run(task, Outcome::Success);
+    }
+    let along = |named: &[&str]| cleared(&run, select(named));
+    assert_eq!(along(&["report"]), ["make", "report", "drop", "open"]);
+    assert_eq!(along(&["load"]), ["make", "load", "drop"]);
+    assert_eq!(along(&["make"]), ["make", "drop"]);
+    assert_eq!(along(&["drop"]), ["drop"]);
+    assert_eq!(along(&["far"]), ["far"]);
+}
+
+#[test]
 fn marking_leaves_what_is_so_already_and_clears_what_failed_below() {
     let run = half_done();
     let mark = |selection, state| planned(&run, Event::MarkTasks { selection, state, by: "ann".to_owned() });

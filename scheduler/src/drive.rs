@@ -2,7 +2,7 @@
 //!
 //! Nothing leaves the process before the commit. A crash anywhere is repaired by loading the rows again.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -47,6 +47,8 @@ pub(crate) struct Driver {
     pub(crate) folder: DagFolder,
     paused_at_creation: bool,
     pub(crate) parallelism: usize,
+    /// The queues that have workers; `None` is all.
+    pub(crate) queues: Option<BTreeSet<String>>,
     pub(crate) creation: RunCreation,
     pub(crate) runs: Runs,
     pub(crate) paused: HashSet<DagId>,
@@ -119,6 +121,7 @@ impl Driver {
             folder: DagFolder::new(options.dags),
             paused_at_creation,
             parallelism: options.parallelism,
+            queues: options.queues,
             creation: RunCreation::default(),
             runs: Runs::default(),
             paused: HashSet::new(),

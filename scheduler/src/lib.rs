@@ -29,6 +29,7 @@ mod sweep;
 mod trigger;
 mod turn;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -60,6 +61,8 @@ pub struct Options {
     pub defaults: Defaults,
     /// How many attempts may hold a slot at once, over all pools.
     pub parallelism: usize,
+    /// The queues that have workers; `None` is all of them.
+    pub queues: Option<BTreeSet<String>>,
     /// How often it looks for what nobody told it of.
     pub sweep_every: Duration,
     /// Counts what was found that way: zero in a healthy system.

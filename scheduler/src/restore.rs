@@ -22,6 +22,7 @@ impl Driver {
         let survivors = self.survivors.take().unwrap_or_else(|| self.runs.survivors());
         self.survivors = Some(survivors.clone());
         self.runs = Runs::default();
+        self.runs.admission.set_queues(self.queues.clone());
         self.paused.clear();
         self.watch = Watch::default();
         self.refresh_pools().await?;

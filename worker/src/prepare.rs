@@ -7,12 +7,14 @@ use serde_json::{Map, Value};
 use windrose_core::cause::Cause;
 use windrose_core::claim::Claim;
 use windrose_core::outcome::RenderedFields;
+use windrose_core::params;
 use windrose_core::run::DataInterval;
 use windrose_core::time::Timestamp;
 use windrose_core::timetable::{Bounds, Timetable};
 use windrose_operators::context::{TaskInfo, TaskServices as _};
 use windrose_operators::dag_files::dag_file;
 use windrose_operators::error::TaskError;
+use windrose_operators::human::asks_people;
 use windrose_operators::operator::{OperatorEntry, Runnable};
 
 use crate::render::{Rendered, Templated, render};
@@ -33,6 +35,7 @@ pub(crate) async fn prepare(
         let message = format!("There is no operator '{}' in this version of Windrose.", task.operator);
         return Err(TaskError::fatal(Cause::Parameters { operator: task.operator.clone(), message }));
     };
+    check_params(claim)?;
     let mut mapped = shared.mapped_values.of(services).await?;
     let mut templated = Templated { parameters: task.parameters.clone(), mapped: mapped.templates() };
     with_file_texts(claim, entry, &mut templated.parameters)?;
@@ -51,6 +54,21 @@ pub(crate) async fn prepare(
         .map_err(|message| TaskError::retryable(Cause::Parameters { operator: task.operator.clone(), message }))?;
     let info = task_info(claim, shared.options.clock.now(), env, context);
     Ok((runnable, info))
+}
+
+/// What people are asked to fill in needs no value yet.
+fn check_params(claim: &Claim) -> Result<(), TaskError> {
+    let task = claim.task();
+    if asks_people(&task.operator) {
+        return Ok(());
+    }
+    let violations = params::check_task(task, &claim.run.conf);
+    if violations.is_empty() {
+        return Ok(());
+    }
+    let lines: String = violations.iter().map(|violation| format!("\n  {violation}")).collect();
+    let message = format!("its params do not fit:{lines}\nChange the run's conf, or the task's params.");
+    Err(TaskError::retryable(Cause::Parameters { operator: task.operator.clone(), message }))
 }
 
 /// The facts of an attempt.

@@ -82,6 +82,7 @@ pub(crate) fn options(session: &Session) -> Result<Options> {
         catalog: Arc::new(OperatorCatalog),
         defaults: config.dag_file_defaults()?,
         parallelism: config.scheduler.parallelism as usize,
+        queues: config.worker.served_queues(),
         sweep_every: Duration::from_secs(config.scheduler.sweep_seconds.get()),
         sweep_caught: Arc::new(AtomicU64::new(0)),
     })

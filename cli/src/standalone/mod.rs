@@ -101,6 +101,7 @@ async fn serve(
         catalog: Arc::new(OperatorCatalog),
         defaults: config.dag_file_defaults()?,
         parallelism: config.scheduler.parallelism as usize,
+        queues: config.worker.served_queues(),
         sweep_every: Duration::from_secs(config.scheduler.sweep_seconds.get()),
         sweep_caught: Arc::clone(&sweep_caught),
     };

@@ -62,6 +62,7 @@ pub(super) fn read_dag_fields(dag: &mut Dag, fields: &Fields<'_>, defaults: &Def
     dag.catchup = own_fields::read_catchup(fields, defaults, reporter);
     let max_active_runs = fields.count("max_active_runs", 1, reporter);
     dag.max_active_runs = max_active_runs.unwrap_or(defaults.max_active_runs);
+    dag.max_map_length = defaults.max_map_length;
     dag.max_active_tasks = fields.count("max_active_tasks", 1, reporter).unwrap_or(defaults.max_active_tasks);
     dag.dagrun_timeout = fields.positive_duration("dagrun_timeout", reporter);
     dag.paused = Some(fields.flag("paused", reporter).unwrap_or(defaults.dags_are_paused_at_creation));

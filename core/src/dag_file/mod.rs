@@ -49,6 +49,7 @@ use toml::de::DeTable;
 
 use crate::catalog::Catalog;
 use crate::dag::Dag;
+use crate::mapping::MAX_MAP_LENGTH;
 use crate::notify::Occasion;
 use reader::Fields;
 use reporter::{Finding, Reporter, Span};
@@ -93,6 +94,8 @@ pub struct Defaults {
     pub max_active_runs: u32,
     /// Airflow's `max_active_tasks_per_dag`.
     pub max_active_tasks: u32,
+    /// Airflow's `max_map_length`.
+    pub max_map_length: usize,
     /// Airflow's `default_task_retries`.
     pub retries: u32,
     /// Airflow's `default_task_retry_delay`.
@@ -112,6 +115,7 @@ impl Default for Defaults {
             catchup: false,
             max_active_runs: 16,
             max_active_tasks: 16,
+            max_map_length: MAX_MAP_LENGTH,
             retries: 0,
             retry_delay: Duration::from_secs(300),
             create_cron_data_intervals: false,

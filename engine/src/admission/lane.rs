@@ -59,8 +59,11 @@ impl Admission {
         let counted = resumes && self.pools.get(&task.pool).is_some_and(|pool| pool.include_deferred);
         // Zero slots would escape every limit; validation refuses it. One that goes on and was counted wants no more.
         let slots = if counted { 0 } else { task.pool_slots.max(1) };
-        let id = LaneId { pool: task.pool.clone(), slots, run: candidate.key.run };
         let rank = Rank::of(&candidate, resumes);
+        if !resumes && !self.is_served(&task.queue) {
+            return self.set_aside(candidate, rank);
+        }
+        let id = LaneId { pool: task.pool.clone(), slots, run: candidate.key.run };
         self.waiting.insert(candidate.key.clone(), Place::Lane(id.clone(), rank.clone()));
         self.lanes.entry(id.clone()).or_default().candidates.insert(rank, candidate);
         self.runs.entry(id.run).or_default().lanes.insert(id.clone());
@@ -142,7 +145,7 @@ impl Admission {
         }
     }
 
-    /// Whether this task instance waits in a lane.
+    /// Whether this task instance waits.
     #[must_use]
     pub fn is_waiting(&self, key: &TaskInstanceKey) -> bool {
         self.waiting.contains_key(key)

@@ -51,9 +51,11 @@ impl Admission {
             }
             Obstacle::RunFull { .. } => candidate.key.run == key.run && !deferred,
             Obstacle::TaskFull { .. } => candidate.key.task == key.task && !deferred,
-            Obstacle::NoSuchPool { .. } | Obstacle::LargerThanPool { .. } | Obstacle::DagPaused | Obstacle::Turn => {
-                false
-            }
+            Obstacle::NoSuchPool { .. }
+            | Obstacle::LargerThanPool { .. }
+            | Obstacle::NoWorker { .. }
+            | Obstacle::DagPaused
+            | Obstacle::Turn => false,
         };
         let dag = self.candidate(key).map(|candidate| candidate.dag.dag_id.clone());
         let same_dag = |candidate: &Candidate| {
@@ -68,6 +70,7 @@ impl Admission {
     pub(super) fn candidate(&self, key: &TaskInstanceKey) -> Option<&Candidate> {
         match self.waiting.get(key)? {
             Place::Lane(id, rank) => self.lanes.get(id)?.candidates.get(rank),
+            Place::Unserved(queue, rank) => self.unserved.get(queue)?.get(rank),
             Place::Parked(task, run, rank) => self.parked.get(task)?.get(run)?.get(rank),
         }
     }

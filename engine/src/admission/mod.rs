@@ -11,10 +11,11 @@ mod hold;
 mod lane;
 mod line;
 mod pool;
+mod queues;
 mod run_starts;
 mod task_limit;
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use windrose_core::ids::{DagId, RunKey, TaskInstanceKey};
 use windrose_core::time::Timestamp;
@@ -77,6 +78,11 @@ pub enum Obstacle {
         /// The limit.
         limit: u32,
     },
+    /// No worker takes tasks of its queue.
+    NoWorker {
+        /// The queue.
+        queue: String,
+    },
     /// Its DAG is paused.
     DagPaused,
     /// Nothing but other candidates: its turn comes with the next free worker slot.
@@ -94,6 +100,10 @@ pub struct Admission {
     tasks: HashMap<TaskKey, HashMap<RunKey, u32>>,
     /// Candidates that a task's own limit keeps out.
     parked: HashMap<TaskKey, Parked>,
+    /// The queues that have workers; `None` is all.
+    served: Option<BTreeSet<String>>,
+    /// Candidates of all other queues, by queue.
+    unserved: HashMap<String, BTreeMap<Rank, Candidate>>,
     waiting: HashMap<TaskInstanceKey, Place>,
     held: HashMap<TaskInstanceKey, Hold>,
     paused: HashSet<DagId>,
@@ -106,6 +116,8 @@ enum Place {
     Lane(LaneId, Rank),
     /// At its task's own limit.
     Parked(TaskKey, RunKey, Rank),
+    /// In a queue without workers.
+    Unserved(String, Rank),
 }
 
 #[derive(Debug, Default)]
@@ -207,6 +219,7 @@ impl Admission {
                 }
             }
             Some(Place::Parked(task, run, rank)) => self.take_parked(&task, run, &rank),
+            Some(Place::Unserved(queue, rank)) => self.take_unserved(&queue, &rank),
             None => {}
         }
     }
@@ -314,6 +327,9 @@ impl Admission {
         }
         if let Some(limit) = self.limit_reached(candidate) {
             found.push(Obstacle::TaskFull { limit });
+        }
+        if matches!(self.waiting.get(key), Some(Place::Unserved(..))) {
+            found.push(Obstacle::NoWorker { queue: task.queue.clone() });
         }
         if self.paused.contains(&candidate.dag.dag_id) {
             found.push(Obstacle::DagPaused);

@@ -11,7 +11,7 @@ use crate::transition::Because;
 impl RunMachine {
     /// Clears a selection; all its tasks must exist.
     pub(crate) fn clear(&mut self, now: Timestamp, selection: &Selection, by: &str) -> Result<(), Refused> {
-        let chosen = self.selected(selection)?;
+        let chosen = self.selected_to_clear(selection)?;
         self.clear_tasks(now, &chosen, by)
     }
 

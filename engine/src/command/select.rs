@@ -2,17 +2,37 @@
 
 use crate::event::{Refused, Selection};
 use crate::run_machine::RunMachine;
+use crate::setup_scope;
 
 impl RunMachine {
     /// The instances of a selection, in the order of their numbers. All tasks and map indexes that it names must exist.
     pub(crate) fn selected(&self, selection: &Selection) -> Result<Vec<u32>, Refused> {
-        let mut named = Vec::new();
-        for task in &selection.tasks {
-            named.push(self.position(task)?);
+        let named = self.named(selection)?;
+        let around = self.around(selection, &named);
+        self.instances_selected(selection, &named, &around)
+    }
+
+    /// The same to be cleared: work that is to run again takes its setups and their teardowns along, as Airflow's
+    /// `partial_subset` does.
+    pub(crate) fn selected_to_clear(&self, selection: &Selection) -> Result<Vec<u32>, Refused> {
+        let named = self.named(selection)?;
+        let mut around = self.around(selection, &named);
+        if !named.is_empty() {
+            around.extend(setup_scope::along_with(&self.plan, &around));
+            around.sort_unstable();
+            around.dedup();
         }
-        let mut chosen = self.instances_of_all(&self.around(selection, &named));
+        self.instances_selected(selection, &named, &around)
+    }
+
+    fn named(&self, selection: &Selection) -> Result<Vec<u32>, Refused> {
+        selection.tasks.iter().map(|task| self.position(task)).collect()
+    }
+
+    fn instances_selected(&self, selection: &Selection, named: &[u32], around: &[u32]) -> Result<Vec<u32>, Refused> {
+        let mut chosen = self.instances_of_all(around);
         if !selection.map_indexes.is_empty() {
-            for &p in &named {
+            for &p in named {
                 self.check_indexes(p, &selection.map_indexes)?;
             }
             chosen.retain(|&i| {

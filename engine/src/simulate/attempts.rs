@@ -132,6 +132,7 @@ fn word_of(obstacle: &Obstacle) -> String {
         }
         Obstacle::RunFull { .. } => "max_active_tasks".to_owned(),
         Obstacle::TaskFull { .. } => "max_active_tis".to_owned(),
+        Obstacle::NoWorker { queue } => format!("a worker of queue {queue}"),
         Obstacle::DagPaused => "the DAG, which is paused".to_owned(),
         Obstacle::Turn => "its turn".to_owned(),
     }

@@ -114,6 +114,10 @@ impl Driver {
                 let text = format!("{limit} instances of its task (max_active_tis) are active{held_by}");
                 Why::new("max_active_tis", text, ends).by(names)
             }
+            Obstacle::NoWorker { queue } => {
+                let text = format!("no worker serves queue '{queue}'");
+                Why::new("no_worker", text, format!("a worker with '{queue}' among its worker.queues"))
+            }
             Obstacle::DagPaused => paused(from.1),
             Obstacle::Turn if self.only_looks => Why::new("ready", "it is ready", "a scheduler"),
             Obstacle::Turn => {
