@@ -362,9 +362,15 @@ impl Harness {
 
     fn end_any(&mut self, what: u32, which: u32) {
         let Some(task) = self.in_state(TaskStateName::Running, which) else { return };
+        let (outcome, routing) = self.any_end(what, which);
+        self.report(&task, outcome, routing);
+    }
+
+    /// How a task may end, by numbers: well, mostly.
+    pub(crate) fn any_end(&self, what: u32, which: u32) -> (Outcome, Option<Routing>) {
         let failed = |retry| Outcome::Failed { cause: Cause::Failed { message: "no".to_owned() }, retry };
         let success = (Outcome::Success, None);
-        let (outcome, routing) = match what {
+        match what {
             14 | 15 => (failed(true), None),
             16 => (failed(false), None),
             17 => (Outcome::Skipped { reason: "so".to_owned() }, None),
@@ -373,8 +379,17 @@ impl Harness {
             20 => (Outcome::Success, Some(Routing::Follow { ids: vec![self.any_task(which)] })),
             21 => (Outcome::Success, Some(Routing::Follow { ids: vec![] })),
             _ => success,
-        };
-        self.report(&task, outcome, routing);
+        }
+    }
+
+    /// A machine like this one, made from its rows.
+    pub(crate) fn copy_of_machine(&self) -> RunMachine {
+        let (snapshot, facts) = (self.rows.snapshot.clone(), Arc::clone(self.machine.facts()));
+        let plan = Arc::clone(&self.plan);
+        let (started, ended) = (snapshot.started_at, snapshot.ended_at);
+        let mut machine = RunMachine::restore(plan, facts, snapshot.state, started, ended, snapshot.tasks);
+        machine.handle(self.now, Event::PreviousRun(self.rows.previous.clone())).unwrap();
+        machine
     }
 
     /// Restarts from the rows before an event, sends that event and all that came after it, and returns what came of it.
