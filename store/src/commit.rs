@@ -101,11 +101,15 @@ fn merge_runs(writes: &[RunWrite]) -> Result<Vec<RunWrite>, StoreError> {
 
 /// A row may change and then be removed in one batch: the guard is where it was before the batch.
 fn merge_removed(batch: &Batch) -> Vec<RemovedTask> {
-    let guard = |gone: &RemovedTask| {
-        let first = batch.tasks.iter().find(|write| write.key == gone.key);
-        RemovedTask { key: gone.key.clone(), from: first.map_or(gone.from, |write| write.from) }
-    };
-    batch.removed_tasks.iter().map(guard).collect()
+    let mut first: HashMap<&TaskInstanceKey, Option<&TaskChange>> =
+        batch.removed_tasks.iter().map(|gone| (&gone.key, None)).collect();
+    for write in &batch.tasks {
+        if let Some(place) = first.get_mut(&write.key) {
+            place.get_or_insert(write);
+        }
+    }
+    let before = |gone: &RemovedTask| first[&gone.key].map_or(gone.from, |write| write.from);
+    batch.removed_tasks.iter().map(|gone| RemovedTask { key: gone.key.clone(), from: before(gone) }).collect()
 }
 
 /// A statement over many rows would apply only one of several changes to the same row.
