@@ -70,6 +70,9 @@ pub(crate) struct Driver {
     pub(crate) survivors: Option<Survivors>,
     /// It is no scheduler: it has read the rows to answer a question, and writes nothing.
     pub(crate) only_looks: bool,
+    /// The answer of the next commit is lost on its way.
+    #[cfg(test)]
+    pub(crate) loses_answer: bool,
 }
 
 /// What woke the loop.
@@ -137,6 +140,8 @@ impl Driver {
             pools: Vec::new(),
             survivors: None,
             only_looks: false,
+            #[cfg(test)]
+            loses_answer: false,
         }
     }
 

@@ -58,8 +58,8 @@ pub struct Cancellation {
 #[derive(Debug, Clone)]
 pub struct Handle {
     inbox: mpsc::UnboundedSender<Message>,
-    claims: Arc<Mutex<mpsc::UnboundedReceiver<Claim>>>,
-    cancellations: Arc<Mutex<mpsc::UnboundedReceiver<Cancellation>>>,
+    pub(crate) claims: Arc<Mutex<mpsc::UnboundedReceiver<Claim>>>,
+    pub(crate) cancellations: Arc<Mutex<mpsc::UnboundedReceiver<Cancellation>>>,
     notifications: Arc<Mutex<mpsc::UnboundedReceiver<NotificationClaim>>>,
     answered: Arc<Mutex<mpsc::UnboundedReceiver<AttemptId>>>,
 }
@@ -93,6 +93,12 @@ pub(crate) fn connect() -> (Handle, Desk) {
 }
 
 impl Handle {
+    /// Says anything, as a worker of a simulation does.
+    #[cfg(test)]
+    pub(crate) fn tell(&self, message: Message) {
+        let _ = self.inbox.send(message);
+    }
+
     /// Waits for the next attempt. Cancel safe.
     ///
     /// # Errors

@@ -142,6 +142,8 @@ impl Driver {
         }
         loop {
             match self.store.commit(&self.runs.outbox.batch).await {
+                #[cfg(test)]
+                Ok(()) if std::mem::take(&mut self.loses_answer) => {}
                 Ok(()) => {
                     self.failures = 0;
                     self.existing.clear();

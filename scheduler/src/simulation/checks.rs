@@ -5,7 +5,9 @@ use windrose_core::task_state::TaskState;
 use windrose_engine::explain::Reason;
 use windrose_engine::{RunMachine, TaskSnapshot};
 
-use super::world::{POOLS, Process, World};
+use super::worker::Worker;
+use super::world::{POOLS, World};
+use crate::runs::Runs;
 
 impl World {
     /// Panics with what does not hold.
@@ -16,7 +18,7 @@ impl World {
         if let Some(process) = self.process.as_ref().filter(|process| process.runs.outbox.batch.is_empty()) {
             for live in process.runs.live.values() {
                 self.check_rows(&live.machine);
-                check_wakers(process, &live.machine);
+                check_wakers(&process.runs, &process.workers, &live.machine);
             }
         }
     }
@@ -108,14 +110,14 @@ impl World {
 }
 
 /// Nothing is stuck: each task instance that is not final has something that will wake it, and it is there.
-fn check_wakers(process: &Process, machine: &RunMachine) {
+pub(super) fn check_wakers(runs: &Runs, workers: &[Worker], machine: &RunMachine) {
     if machine.state() != RunState::Running {
         return;
     }
     for row in machine.tasks().iter().filter(|row| !row.state.is_final()) {
         let reasons = machine.explain(row.task.as_str(), row.map_index);
         assert!(
-            reasons.iter().any(|reason| is_there(process, machine, row, reason)),
+            reasons.iter().any(|reason| is_there(runs, workers, machine, row, reason)),
             "nothing wakes {}[{}] of run {} in {:?}: {reasons:?}",
             row.task,
             row.map_index,
@@ -125,18 +127,15 @@ fn check_wakers(process: &Process, machine: &RunMachine) {
     }
 }
 
-fn is_there(process: &Process, machine: &RunMachine, row: &TaskSnapshot, reason: &Reason) -> bool {
+fn is_there(runs: &Runs, workers: &[Worker], machine: &RunMachine, row: &TaskSnapshot, reason: &Reason) -> bool {
     let key = row.key(machine.facts().key);
     match reason {
         Reason::Upstream { tasks, .. } | Reason::Setups { tasks } => !tasks.is_empty(),
         Reason::PreviousRun { .. } => true,
-        Reason::Retry { at } | Reason::Reschedule { at } => process.runs.next_timer().is_some_and(|timer| timer <= *at),
-        Reason::Admission => {
-            process.runs.admission.is_waiting(&key) && !process.runs.admission.obstacles(&key).is_empty()
-        }
+        Reason::Retry { at } | Reason::Reschedule { at } => runs.next_timer().is_some_and(|timer| timer <= *at),
+        Reason::Admission => runs.admission.is_waiting(&key) && !runs.admission.obstacles(&key).is_empty(),
         Reason::Queued { attempt } | Reason::Running { attempt } | Reason::Deferred { attempt } => {
-            process.runs.holder(*attempt) == Some(key)
-                && process.workers.iter().any(|worker| worker.claim.attempt == *attempt)
+            runs.holder(*attempt) == Some(key) && workers.iter().any(|worker| worker.claim.attempt == *attempt)
         }
         Reason::RunQueued | Reason::RunEnded { .. } | Reason::Final { .. } | Reason::ToBeJudged => false,
     }

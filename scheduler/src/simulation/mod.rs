@@ -10,6 +10,7 @@ mod people;
 #[path = "../../../engine/tests/support/random_dag.rs"]
 #[allow(dead_code, reason = "the strategy is for the engine's own tests")]
 mod random_dag;
+mod whole;
 mod worker;
 mod world;
 
@@ -130,14 +131,20 @@ fn plays_one_history_again() {
     }
 }
 
+fn soak_seconds() -> u64 {
+    std::env::var("WINDROSE_SOAK_SECONDS").map_or(60, |text| text.parse().expect("a number of seconds"))
+}
+
+fn first_soak_seed() -> u64 {
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock after 1970");
+    u64::try_from(since_1970.as_micros()).expect("a clock before the year 500000")
+}
+
 #[test]
 #[ignore = "plays new histories for WINDROSE_SOAK_SECONDS: make soak"]
 fn soak() {
-    let seconds = std::env::var("WINDROSE_SOAK_SECONDS").map_or(60, |text| text.parse().expect("a number of seconds"));
-    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock after 1970");
-    let first = u64::try_from(since_1970.as_micros()).expect("a clock before the year 500000");
-    let (began, mut played) = (Instant::now(), 0);
-    while began.elapsed() < Duration::from_secs(seconds) {
+    let (first, began, mut played) = (first_soak_seed(), Instant::now(), 0);
+    while began.elapsed() < Duration::from_secs(soak_seconds()) {
         play_seed(first + played);
         played += 1;
     }

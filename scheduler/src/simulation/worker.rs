@@ -10,7 +10,6 @@ use windrose_core::claim::Claim;
 use windrose_core::outcome::{Outcome, Report, Routing, XCom};
 use windrose_core::time::Timestamp;
 
-use super::database::Database;
 use super::dice::Dice;
 use crate::handle::{Message, Taken};
 
@@ -51,13 +50,14 @@ pub(super) enum Step {
 }
 
 impl Worker {
-    pub(super) fn step(&mut self, dice: &mut Dice, now: Timestamp, database: &mut Database) -> Step {
+    /// `save` saves a checkpoint, and says whether the attempt still holds its task instance.
+    pub(super) fn step(&mut self, dice: &mut Dice, now: Timestamp, save: &mut dyn FnMut(&Claim) -> bool) -> Step {
         let attempt = self.claim.attempt;
         match std::mem::replace(&mut self.stage, Stage::Over) {
             Stage::Claimed => {
                 self.stage = Stage::Working;
                 let remote = dice.percent(30);
-                if remote && !database.save_checkpoint(attempt, &self.claim.key, self.claim.generation) {
+                if remote && !save(&self.claim) {
                     self.stage = Stage::Over;
                 }
                 Step::Did(dice.percent(80).then_some(Message::Started(attempt)))

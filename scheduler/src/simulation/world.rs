@@ -10,6 +10,7 @@ use std::time::Duration;
 use serde_json::json;
 use tokio::sync::mpsc;
 use windrose_core::claim::Claim;
+use windrose_core::dag::Dag;
 use windrose_core::ids::{AttemptId, RunKey};
 use windrose_core::run::RunFacts;
 use windrose_core::run_state::RunState;
@@ -368,7 +369,9 @@ impl World {
         }
         let at = self.dice.below(process.workers.len());
         let worker = &mut process.workers[at];
-        let step = worker.step(&mut self.dice, self.now, &mut self.database);
+        let database = &mut self.database;
+        let mut save = |claim: &Claim| database.save_checkpoint(claim.attempt, &claim.key, claim.generation);
+        let step = worker.step(&mut self.dice, self.now, &mut save);
         let name = format!("{} {}[{}]", worker.claim.attempt, worker.claim.key.task, worker.claim.key.map_index);
         match step {
             Step::Waits => {}
@@ -391,7 +394,8 @@ impl World {
     }
 }
 
-fn random_version(dice: &mut Dice, number: usize) -> Version {
+/// A DAG of up to six tasks.
+pub(super) fn random_dag(dice: &mut Dice, number: usize) -> Dag {
     let shape = |dice: &mut Dice| -> Shape {
         (dice.next(), dice.below(26), u32::try_from(dice.below(3)).unwrap(), u32::try_from(dice.next() >> 32).unwrap())
     };
@@ -405,5 +409,10 @@ fn random_version(dice: &mut Dice, number: usize) -> Version {
             "narrow".clone_into(&mut task.pool);
         }
     }
-    Version { plan: Arc::new(Plan::new(Arc::new(dag))), hash: format!("v{number}"), file: PathBuf::new() }
+    dag
+}
+
+fn random_version(dice: &mut Dice, number: usize) -> Version {
+    let plan = Plan::new(Arc::new(random_dag(dice, number)));
+    Version { plan: Arc::new(plan), hash: format!("v{number}"), file: PathBuf::new() }
 }
