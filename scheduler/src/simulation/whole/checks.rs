@@ -68,16 +68,22 @@ impl World {
         for explanation in self.explanations() {
             for run in &explanation.runs {
                 let told: Vec<&str> = run.why.iter().map(|why| why.reason.as_str()).collect();
-                let of_tasks = || run.tasks.iter().flat_map(|task| &task.why).map(|why| why.reason.as_str());
+                let mut of_tasks = run.tasks.iter().flat_map(|task| &task.why);
                 let waits = match run.state {
-                    RunState::Running => of_tasks().any(|reason| reason == "previous_run"),
+                    // For tasks of it that are known and have not succeeded.
+                    RunState::Running => of_tasks.any(|why| why.reason == "previous_run" && !why.by.is_empty()),
                     RunState::Queued => told.contains(&"max_active_runs"),
                     RunState::Success | RunState::Failed => true,
                 };
                 assert!(waits, "it is over, and this run goes on: {run:?}");
             }
         }
-        for run in self.all_runs() {
+        let runs = self.all_runs();
+        for backfill in self.runtime.block_on(self.store.backfills(None)).unwrap() {
+            let open = runs.iter().any(|run| run.facts.dag_id == backfill.dag_id && !run.state.is_final());
+            assert!(backfill.ended_at.is_some() || open, "backfill {} has been forgotten", backfill.id);
+        }
+        for run in runs {
             for row in self.runtime.block_on(self.store.tasks(run.facts.key)).unwrap() {
                 let attempts = self.runtime.block_on(self.store.attempts(&row.key)).unwrap();
                 for (at, one) in attempts.iter().enumerate() {
