@@ -105,6 +105,7 @@ impl Driver {
         if let Err(refused) = self.runs.feed(self.now(), run, Event::Lost { key, attempt, detail, reattach }) {
             tracing::error!(%refused, "a lost attempt is not held by its task instance");
         }
+        self.runs.forget_lost(attempt, unsent);
         Ok(())
     }
 }

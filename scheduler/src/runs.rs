@@ -76,7 +76,9 @@ pub(crate) struct Runs {
     /// Attempts that a worker has, and their task instances.
     attempts: HashMap<AttemptId, TaskInstanceKey>,
     /// Let go of in this turn: if it does not commit, they are still alive.
-    released: Vec<AttemptId>,
+    released: BTreeSet<AttemptId>,
+    /// Lost in this turn before any worker had heard of them.
+    never_sent: BTreeSet<AttemptId>,
     deferred: BTreeSet<AttemptId>,
     timers: BTreeSet<(Timestamp, RunKey)>,
     /// Runs that depend on how another one goes.
@@ -103,9 +105,18 @@ impl Runs {
 
     /// Which attempts there are in this process, for when memory is thrown away.
     pub(crate) fn survivors(&self) -> Survivors {
-        let unsent: BTreeSet<_> = self.outbox.claims.iter().map(|claim| claim.attempt).collect();
+        let claims = self.outbox.claims.iter().map(|claim| claim.attempt);
+        let unsent: BTreeSet<_> = claims.chain(self.never_sent.iter().copied()).collect();
         let all = self.attempts.keys().chain(&self.released);
         Survivors { alive: all.copied().filter(|attempt| !unsent.contains(attempt)).collect(), unsent }
+    }
+
+    /// This attempt was lost: if the turn does not commit, it is not alive all the same.
+    pub(crate) fn forget_lost(&mut self, attempt: AttemptId, unsent: bool) {
+        self.released.remove(&attempt);
+        if unsent {
+            self.never_sent.insert(attempt);
+        }
     }
 
     /// After rows were read again: a worker whose attempt holds nothing any more is told to stop. If that was decided on in
@@ -194,7 +205,7 @@ impl Runs {
                 Effect::SetTask(change) => {
                     if let Some(attempt) = change.from.attempt().filter(|a| change.to.attempt() != Some(*a)) {
                         self.attempts.remove(&attempt);
-                        self.released.push(attempt);
+                        self.released.insert(attempt);
                         self.deferred.remove(&attempt);
                     }
                     if self.dependents.contains_key(&run) {
@@ -343,6 +354,7 @@ impl Runs {
     /// What was decided in this turn is durable.
     pub(crate) fn committed(&mut self) -> Outbox {
         self.released.clear();
+        self.never_sent.clear();
         self.over.clear();
         std::mem::take(&mut self.outbox)
     }

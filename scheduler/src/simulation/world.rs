@@ -186,6 +186,7 @@ impl World {
                 let reattach = unsent || self.database.checkpoints.contains(&(task.clone(), generation));
                 let lost = Event::Lost { key: task, attempt, detail: "it was killed".to_owned(), reattach };
                 self.feed(key, lost);
+                self.process.as_mut().unwrap().runs.forget_lost(attempt, unsent);
             }
             self.feed(key, Event::TimerDue);
         }

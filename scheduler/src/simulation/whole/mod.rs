@@ -60,6 +60,17 @@ fn whole_histories_with_crashes_end_well_second_part() {
     play_part(1);
 }
 
+/// Seeds of histories that once did not end well.
+#[test]
+fn whole_histories_that_went_wrong_once_end_well() {
+    [
+        // An attempt of an earlier process was taken for alive, because the first turn had to be decided anew.
+        1_795_800_183_033_466,
+    ]
+    .into_iter()
+    .for_each(|seed| drop(play_seed(seed)));
+}
+
 #[test]
 fn the_same_seed_makes_the_same_whole_history() {
     assert_eq!(play_seed(7), play_seed(7));
