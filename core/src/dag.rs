@@ -432,6 +432,18 @@ pub enum WeightRule {
     Absolute,
 }
 
+impl WeightRule {
+    /// Airflow's name.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Downstream => "downstream",
+            Self::Upstream => "upstream",
+            Self::Absolute => "absolute",
+        }
+    }
+}
+
 /// How a sensor waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -176,8 +176,8 @@ fn admission_decides_as_in_airflow() {
     let mut families = ["queue", "start_runs"].map(|kind| Family::new(&format!("pools: {kind}")));
     for row in read_rows("pools.jsonl") {
         match text(&row["kind"]) {
-            "queue" => families[0].record(&row, check_queue(&row)),
-            "start_runs" => families[1].record(&row, check_start_runs(&row)),
+            "queue" => families[0].judge(&row, check_queue),
+            "start_runs" => families[1].judge(&row, check_start_runs),
             other => panic!("unknown kind {other}"),
         }
     }

@@ -107,9 +107,9 @@ fn trigger_rules_decide_as_in_airflow() {
     let mut families = ["rule", "teardown", "work_below_setups"].map(|k| Family::new(&format!("trigger_rules: {k}")));
     for row in read_rows("trigger_rules.jsonl") {
         match row["kind"].as_str().unwrap() {
-            "rule" => families[0].record(&row, check_rule(&row)),
-            "teardown" => families[1].record(&row, check_teardown(&row)),
-            "work_below_setups" => families[2].record(&row, check_work_below_setups(&row)),
+            "rule" => families[0].judge(&row, check_rule),
+            "teardown" => families[1].judge(&row, check_teardown),
+            "work_below_setups" => families[2].judge(&row, check_work_below_setups),
             other => panic!("unknown kind {other}"),
         }
     }

@@ -2,12 +2,12 @@
 
 use std::sync::OnceLock;
 
-use minijinja::value::{Value, ValueKind};
+use minijinja::value::{Rest, Value, ValueKind};
 use minijinja::{Environment, Error, State, UndefinedBehavior};
 use minijinja_contrib::pycompat::unknown_method_callback;
 
 use super::value::{List, python_str};
-use super::{filters, operators, syntax};
+use super::{filters, jinja_filters, operators, syntax};
 
 /// How many steps a template may take. A step also pays for 64 bytes of text.
 const FUEL: u64 = 1_000_000;
@@ -76,6 +76,8 @@ pub(super) const FILTERS: &[&str] = &[
     "filesizeformat",
     "center",
     "striptags",
+    "wordwrap",
+    "forceescape",
 ];
 
 /// The names of all tests, for suggestions.
@@ -153,7 +155,6 @@ fn build() -> Environment<'static> {
     env.add_function(syntax::OPERATOR, operators::operator);
     env.add_function(syntax::LIST, operators::list_literal);
     env.add_function(syntax::DICT, operators::dict_literal);
-    env.add_filter("truncate", minijinja_contrib::filters::truncate);
     env.add_filter("striptags", minijinja_contrib::filters::striptags);
     env.add_filter("filesizeformat", minijinja_contrib::filters::filesizeformat);
     env.add_filter("wordcount", |text: &str| text.split_whitespace().count());
@@ -161,9 +162,10 @@ fn build() -> Environment<'static> {
         format!("{text:^width$}", width = width.unwrap_or(80).min(10_000))
     });
     env.add_test("callable", |value: &Value| value.kind() == ValueKind::Plain);
-    env.add_global("cycler", Value::from_function(minijinja_contrib::globals::cycler));
+    env.add_function("cycler", |items: Rest<Value>| minijinja_contrib::globals::cycler(items.to_vec()));
     env.add_global("joiner", Value::from_function(minijinja_contrib::globals::joiner));
     filters::add_to(&mut env);
+    jinja_filters::add_to(&mut env);
     env.set_unknown_method_callback(python_method);
     env.set_formatter(|out, _state, value| {
         if value.is_undefined() {

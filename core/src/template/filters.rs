@@ -4,8 +4,8 @@ use minijinja::value::{Kwargs, Rest, Tuple, Value, ValueKind};
 use minijinja::{Environment, Error};
 
 use super::operators::percent_format;
-use super::time::{DateTimeValue, DateValue};
-use super::value::{List, python_repr, python_str, refused, to_strict_json};
+use super::time::{DateValue, datetime_of};
+use super::value::{python_repr, python_str, refused, to_strict_json};
 use crate::python_json::{JsonStyle, dumps_styled};
 
 /// Adds them to an environment.
@@ -25,10 +25,6 @@ pub(super) fn add_to(env: &mut Environment<'_>) {
     env.add_filter("join", join);
     env.add_filter("string", |value: &Value| python_str(value));
     env.add_filter("pprint", |value: &Value| python_repr(value));
-    env.add_filter("list", |value: &Value| {
-        let items = value.try_iter()?.checked().collect::<Result<_, _>>()?;
-        Ok::<_, Error>(List::value(items))
-    });
 }
 
 fn not_a_date(value: &Value) -> Error {
@@ -40,7 +36,7 @@ fn formatted(at: &Value, format: &str) -> Result<Value, Error> {
     if at.is_none() {
         return Ok(Value::from(()));
     }
-    if let Some(at) = at.downcast_object_ref::<DateTimeValue>() {
+    if let Some(at) = datetime_of(at) {
         return Ok(Value::from(at.strftime(format)));
     }
     let date = at.downcast_object_ref::<DateValue>().ok_or_else(|| not_a_date(at))?;
@@ -51,7 +47,7 @@ fn isoformat(at: &Value) -> Result<Option<String>, Error> {
     if at.is_none() {
         return Ok(None);
     }
-    if let Some(at) = at.downcast_object_ref::<DateTimeValue>() {
+    if let Some(at) = datetime_of(at) {
         return Ok(Some(at.isoformat()));
     }
     at.downcast_object_ref::<DateValue>().map(|date| Some(date.isoformat())).ok_or_else(|| not_a_date(at))

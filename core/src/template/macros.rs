@@ -6,7 +6,7 @@ use std::sync::Arc;
 use minijinja::value::{Kwargs, Object, ObjectRepr, Value, from_args};
 use minijinja::{Error, ErrorKind, State};
 
-use super::time::{DateTimeValue, DateValue, DeltaValue, Zone, parse_iso, strptime};
+use super::time::{DateTimeValue, DateValue, DeltaValue, StdDateTime, Zone, datetime_of, parse_iso, strptime};
 use super::value::{Callable, Record, from_json, python_str, refused, split_arguments, to_strict_json};
 use crate::python_json::{JsonStyle, dumps_styled};
 use crate::time::Timestamp;
@@ -46,7 +46,10 @@ pub(super) fn value(now: Timestamp) -> Value {
             ("time", not_supported("macros.time")),
             ("uuid", not_supported("macros.uuid")),
             ("random", not_supported("macros.random")),
-            ("datetime_diff_for_humans", not_supported("macros.datetime_diff_for_humans")),
+            (
+                "datetime_diff_for_humans",
+                Value::from_function(move |at: &Value, since: Option<Value>| for_humans(now, at, since.as_ref())),
+            ),
             ("ds_format_locale", not_supported("macros.ds_format_locale")),
         ],
     )
@@ -59,16 +62,22 @@ fn not_supported(name: &str) -> Value {
 
 fn parsed(text: &str) -> Result<Value, Error> {
     let (local, offset) = parse_iso(text)?;
-    Ok(Value::from_object(DateTimeValue::of_parts(local, offset)))
+    Ok(StdDateTime::value(DateTimeValue::of_parts(local, offset)))
 }
 
-fn ds_add(ds: &Value, days: i64) -> Result<String, Error> {
+fn for_humans(now: Timestamp, at: &Value, since: Option<&Value>) -> Result<String, Error> {
+    let date = |value: &Value| datetime_of(value).ok_or_else(|| refused("datetime_diff_for_humans takes dates"));
+    let since = since.filter(|since| !since.is_none()).map(date).transpose()?;
+    Ok(date(at)?.for_humans(since.as_ref(), now))
+}
+
+fn ds_add(ds: &Value, days: f64) -> Result<String, Error> {
     let ds = python_str(ds)?;
-    if days == 0 {
+    if days == 0.0 {
         return Ok(ds);
     }
     let (local, _) = strptime(&ds, "%Y-%m-%d")?;
-    let days = DeltaValue::timedelta(days.checked_mul(86_400_000_000).ok_or_else(|| refused("days is out of range"))?);
+    let days = DeltaValue::timedelta(86_400_000_000).times(days)?;
     Ok(days.added_to(&DateTimeValue::Naive(local), 1)?.strftime("%Y-%m-%d"))
 }
 
@@ -121,7 +130,7 @@ impl Object for DatetimeClass {
             return Err(refused("datetime needs year, month and day"));
         }
         let first = DateTimeValue::Naive(chrono::NaiveDate::from_ymd_opt(1, 1, 1).unwrap_or_default().into());
-        Value::from_object(first).call_method(state, "replace", arguments)
+        StdDateTime::value(first).call_method(state, "replace", arguments)
     }
 
     fn call_method(
@@ -135,13 +144,13 @@ impl Object for DatetimeClass {
             "strptime" => {
                 let (text, format): (&str, &str) = from_args(arguments)?;
                 let (local, offset) = strptime(text, format)?;
-                Ok(Value::from_object(DateTimeValue::of_parts(local, offset)))
+                Ok(StdDateTime::value(DateTimeValue::of_parts(local, offset)))
             }
             "fromisoformat" => from_args(arguments).and_then(|(text,): (&str,)| parsed(text)),
             "now" | "utcnow" | "today" => {
                 let (zone,): (Option<Value>,) = from_args(arguments)?;
                 match zone {
-                    None => Ok(Value::from_object(DateTimeValue::Naive(self.now.to_utc().naive_utc()))),
+                    None => Ok(StdDateTime::value(DateTimeValue::Naive(self.now.to_utc().naive_utc()))),
                     Some(_) => in_zone(&utc, zone.as_ref()),
                 }
             }
@@ -154,7 +163,7 @@ impl Object for DatetimeClass {
                 #[expect(clippy::cast_possible_truncation, reason = "bounded above")]
                 let at = Timestamp::from_micros(micros.round() as i64);
                 match zone {
-                    None => Ok(Value::from_object(DateTimeValue::Naive(at.to_utc().naive_utc()))),
+                    None => Ok(StdDateTime::value(DateTimeValue::Naive(at.to_utc().naive_utc()))),
                     Some(_) => in_zone(&DateTimeValue::utc_value(at), zone.as_ref()),
                 }
             }
@@ -169,6 +178,6 @@ fn in_zone(at: &Value, zone: Option<&Value>) -> Result<Value, Error> {
         Some(zone) => Zone::parse(&python_str(zone)?)?,
         None => Zone::Named(chrono_tz::Tz::UTC),
     };
-    let at = at.downcast_object_ref::<DateTimeValue>().ok_or_else(|| refused("not a date"))?;
-    Ok(Value::from_object(at.in_timezone(zone)))
+    let at = datetime_of(at).ok_or_else(|| refused("not a date"))?;
+    Ok(StdDateTime::value(at.in_timezone(zone)))
 }

@@ -11,6 +11,7 @@ mod environment;
 mod error;
 mod file_vars;
 mod filters;
+mod jinja_filters;
 mod lookup;
 mod macros;
 mod names;

@@ -12,12 +12,14 @@ use super::context::{DateTexts, TemplateContext, task_instance_key};
 use super::file_vars::FileVars;
 use super::lookup::{Lookup, PreviousSuccess};
 use super::time::DateTimeValue;
-use super::value::{Dict, Record, from_json};
+use super::value::{Dict, List, Record, from_json};
 use super::{macros, run_objects};
+use crate::asset::{Inlet, Outlet};
+use crate::dag::Task;
 use crate::time::Timestamp;
 
 /// Every name, for suggestions.
-const NAMES: [&str; 28] = [
+const NAMES: [&str; 31] = [
     "conn",
     "dag",
     "dag_run",
@@ -26,10 +28,13 @@ const NAMES: [&str; 28] = [
     "ds",
     "ds_nodash",
     "inlet_events",
+    "inlets",
     "logical_date",
     "macros",
+    "map_index_template",
     "mapped",
     "notification",
+    "outlets",
     "params",
     "prev_data_interval_end_success",
     "prev_data_interval_start_success",
@@ -147,6 +152,22 @@ impl Names {
     }
 }
 
+/// The assets and aliases that the task reads, by name.
+fn inlets(task: &Task) -> impl Iterator<Item = &str> {
+    task.inlets.iter().map(|inlet| match inlet {
+        Inlet::Asset(uri) => uri.as_str(),
+        Inlet::Alias(name) => name.as_str(),
+    })
+}
+
+/// The assets and aliases that the task changes, by name.
+fn outlets(task: &Task) -> impl Iterator<Item = &str> {
+    task.outlets.iter().map(|outlet| match outlet {
+        Outlet::Asset { uri, .. } => uri.as_str(),
+        Outlet::Alias { alias, .. } => alias.as_str(),
+    })
+}
+
 /// A date, or `None`.
 pub(super) fn date_or_none(at: Option<Timestamp>) -> Value {
     at.map_or_else(|| Value::from(()), DateTimeValue::utc_value)
@@ -174,6 +195,11 @@ impl Object for Names {
             "macros" => macros::value(ctx.now),
             "triggering_asset_events" => asset_events::triggering(&self.lookup).unwrap_or_else(Value::from),
             "inlet_events" => InletEvents::value(ctx, &self.lookup),
+            "inlets" => List::value(inlets(ctx.task()).map(Value::from).collect()),
+            "outlets" => List::value(outlets(ctx.task()).map(Value::from).collect()),
+            "map_index_template" => {
+                ctx.task().map_index_template.as_deref().map_or_else(|| Value::from(()), Value::from)
+            }
             "mapped" if ctx.map_index >= 0 => from_json(&ctx.mapped.clone().into()),
             "notification" if !ctx.notification.is_empty() => from_json(&ctx.notification.clone().into()),
             "var" => Record::value(

@@ -4,8 +4,8 @@ use minijinja::formatting::{FormatStyle, format};
 use minijinja::value::{Value, ValueKind};
 use minijinja::{Error, ErrorKind, State};
 
-use super::time::{DateTimeValue, DateValue, DeltaValue};
-use super::value::{Dict, List, python_str, refused};
+use super::time::{DateValue, DeltaValue, StdDateTime, datetime_like, datetime_of};
+use super::value::{Dict, List, python_repr, python_str, refused};
 
 /// `left operator right`
 pub(super) fn operator(state: &mut State<'_, '_>, symbol: &str, left: &Value, right: &Value) -> Result<Value, Error> {
@@ -42,7 +42,7 @@ fn unsupported(symbol: &str, left: &Value, right: &Value) -> Error {
 }
 
 fn kind_of(value: &Value) -> String {
-    if value.downcast_object_ref::<DateTimeValue>().is_some() || value.downcast_object_ref::<DateValue>().is_some() {
+    if datetime_of(value).is_some() || value.downcast_object_ref::<DateValue>().is_some() {
         "a date".to_owned()
     } else if value.downcast_object_ref::<DeltaValue>().is_some() {
         "a span of time".to_owned()
@@ -78,13 +78,43 @@ fn plain(state: &mut State<'_, '_>, symbol: &str, left: &Value, right: &Value) -
 
 /// `'%02d' % 5`, `'%s/%s' % (a, b)`, `'%(x)s' % {'x': 1}`
 pub(super) fn percent_format(pattern: &str, right: &Value) -> Result<Value, Error> {
-    let arguments: Vec<Value> = if right.is_tuple() { right.try_iter()?.collect() } else { vec![right.clone()] };
+    let mut arguments: Vec<Value> = if right.is_tuple() { right.try_iter()?.collect() } else { vec![right.clone()] };
     let expected = placeholders(pattern);
     check_widths(pattern)?;
+    let pattern = &with_reprs(pattern, &mut arguments)?;
     if right.kind() != ValueKind::Map && expected < arguments.len() {
         return Err(refused("not all arguments converted during string formatting"));
     }
     format(FormatStyle::Printf, pattern, &arguments).map(Value::from)
+}
+
+/// `%r` as `%s` of what Python's `repr` says.
+fn with_reprs(pattern: &str, arguments: &mut [Value]) -> Result<String, Error> {
+    if !pattern.contains("%r") {
+        return Ok(pattern.to_owned());
+    }
+    let mut place = 0;
+    let mut out = String::new();
+    let mut characters = pattern.chars().peekable();
+    while let Some(character) = characters.next() {
+        out.push(character);
+        if character != '%' {
+            continue;
+        }
+        match characters.peek() {
+            Some('%') => out.extend(characters.next()),
+            Some('r') => {
+                characters.next();
+                out.push('s');
+                if let Some(argument) = arguments.get_mut(place) {
+                    *argument = Value::from(python_repr(argument)?);
+                }
+                place += 1;
+            }
+            _ => place += 1,
+        }
+    }
+    Ok(out)
 }
 
 /// A field as wide as a book is a mistake or an attack.
@@ -107,14 +137,15 @@ fn on_times(symbol: &str, left: &Value, right: &Value) -> Result<Option<Value>, 
         "-" => -1,
         _ => return scaled(symbol, left, right),
     };
-    let datetime = |value: &Value| value.downcast_object_ref::<DateTimeValue>().copied();
     let date = |value: &Value| value.downcast_object_ref::<DateValue>().copied();
     let delta = |value: &Value| value.downcast_object_ref::<DeltaValue>().copied();
-    if let (Some(end), Some(start), -1) = (datetime(left), datetime(right), sign) {
-        return end.minus(&start).map(Some);
+    if let (Some(end), Some(start), -1) = (datetime_of(left), datetime_of(right), sign) {
+        let std = |value: &Value| value.downcast_object_ref::<StdDateTime>().is_some();
+        let span = if std(left) && std(right) { end.std_minus(&start) } else { end.minus(&start) };
+        return span.map(Some);
     }
-    if let (Some(at), Some(by)) = (datetime(left), delta(right)) {
-        return by.added_to(&at, sign).map(|at| Some(Value::from_object(at)));
+    if let (Some(at), Some(by)) = (datetime_of(left), delta(right)) {
+        return by.added_to(&at, sign).map(|at| Some(datetime_like(left, at)));
     }
     if let (Some(end), Some(start), -1) = (date(left), date(right), sign) {
         return Ok(Some(end.since(start)));
@@ -122,8 +153,8 @@ fn on_times(symbol: &str, left: &Value, right: &Value) -> Result<Option<Value>, 
     if let (Some(day), Some(by)) = (date(left), delta(right)) {
         return day.moved(&by, sign).map(Some);
     }
-    match (delta(left), datetime(right), date(right), delta(right)) {
-        (Some(by), Some(at), _, _) if sign == 1 => by.added_to(&at, 1).map(|at| Some(Value::from_object(at))),
+    match (delta(left), datetime_of(right), date(right), delta(right)) {
+        (Some(by), Some(at), _, _) if sign == 1 => by.added_to(&at, 1).map(|at| Some(datetime_like(right, at))),
         (Some(by), _, Some(day), _) if sign == 1 => day.moved(&by, 1).map(Some),
         (Some(a), _, _, Some(b)) => {
             let sum = a.micros().zip(b.micros()).and_then(|(a, b)| a.checked_add(sign * b));

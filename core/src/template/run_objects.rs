@@ -11,11 +11,17 @@ use serde_json::Value as Json;
 use super::context::TemplateContext;
 use super::lookup::XComQuery;
 use super::names::{Names, date_or_none};
-use super::time::DeltaValue;
+use super::time::{DeltaValue, StdDateTime};
 use super::value::{List, Record, Set, from_json, python_str, refused, split_arguments};
+use crate::dag::Catchup;
 use crate::outcome::RETURN_VALUE;
+use crate::time::Timestamp;
 
 fn text(value: Option<&str>) -> Value {
+    value.map_or_else(|| Value::from(()), Value::from)
+}
+
+fn number(value: Option<u32>) -> Value {
     value.map_or_else(|| Value::from(()), Value::from)
 }
 
@@ -30,6 +36,11 @@ fn object(map: &serde_json::Map<String, Json>) -> Value {
 
 /// Airflow's name for whoever nobody named.
 const NO_OWNER: &str = "airflow";
+
+/// A date of Python's library, as the run's are in Airflow; those of the context are pendulum's.
+fn std_date(at: Option<Timestamp>) -> Value {
+    at.map_or_else(|| Value::from(()), StdDateTime::utc_value)
+}
 
 /// `dag`
 pub(super) fn dag(ctx: &TemplateContext) -> Value {
@@ -51,6 +62,8 @@ pub(super) fn dag(ctx: &TemplateContext) -> Value {
             ("max_active_tasks", Value::from(dag.max_active_tasks)),
             ("dagrun_timeout", span(dag.dagrun_timeout)),
             ("fail_fast", Value::from(dag.fail_fast)),
+            ("catchup", Value::from(dag.catchup != Catchup::No)),
+            ("dag_display_name", Value::from(dag.dag_id.as_str())),
             ("params", object(&defaults)),
             ("task_ids", List::value(dag.tasks.iter().map(|task| Value::from(task.id.as_str())).collect())),
         ],
@@ -66,12 +79,17 @@ pub(super) fn dag_run(ctx: &TemplateContext) -> Value {
             ("dag_id", Value::from(run.dag_id.as_str())),
             ("run_id", Value::from(run.run_id.as_str())),
             ("run_type", Value::from(run.run_type.as_str())),
-            ("logical_date", date_or_none(run.logical_date)),
-            ("data_interval_start", date_or_none(run.data_interval.map(|i| i.start))),
-            ("data_interval_end", date_or_none(run.data_interval.map(|i| i.end))),
-            ("run_after", date_or_none(Some(run.run_after))),
-            ("start_date", date_or_none(ctx.run_started_at)),
+            ("logical_date", std_date(run.logical_date)),
+            ("data_interval_start", std_date(run.data_interval.map(|i| i.start))),
+            ("data_interval_end", std_date(run.data_interval.map(|i| i.end))),
+            ("run_after", std_date(Some(run.run_after))),
+            ("start_date", std_date(ctx.run_started_at)),
             ("end_date", Value::from(())),
+            ("clear_number", Value::from(0)),
+            ("triggering_user_name", Value::from(())),
+            ("partition_key", Value::from(())),
+            ("partition_date", Value::from(())),
+            ("note", Value::from(())),
             ("state", Value::from("running")),
             ("conf", object(&run.conf)),
         ],
@@ -107,6 +125,12 @@ pub(super) fn task(ctx: &TemplateContext) -> Value {
             ("pool", Value::from(task.pool.as_str())),
             ("pool_slots", Value::from(task.pool_slots)),
             ("queue", Value::from(task.queue.as_str())),
+            ("weight_rule", Value::from(task.weight_rule.as_str())),
+            ("start_date", date_or_none(ctx.dag.start_date)),
+            ("end_date", date_or_none(ctx.dag.end_date)),
+            ("max_active_tis_per_dag", number(task.max_active_tis_per_dag)),
+            ("max_active_tis_per_dagrun", number(task.max_active_tis_per_dagrun)),
+            ("map_index_template", text(task.map_index_template.as_deref())),
             ("priority_weight", Value::from(task.priority_weight)),
             ("trigger_rule", Value::from(task.trigger_rule.as_str())),
             ("depends_on_past", Value::from(task.depends_on_past)),
@@ -133,6 +157,9 @@ pub(super) fn task_instance(names: &Arc<Names>) -> Value {
             ("max_tries", Value::from(ctx.task().retries)),
             ("map_index", Value::from(ctx.map_index)),
             ("state", Value::from("running")),
+            ("queue", Value::from(ctx.task().queue.as_str())),
+            ("start_date", date_or_none(Some(ctx.now))),
+            ("end_date", Value::from(())),
             ("task", task(ctx)),
             ("dag_run", dag_run(ctx)),
         ],

@@ -111,7 +111,7 @@ impl<'a> Walk<'a> {
             Stmt::FromImport(s) => Err(self.not_supported("import", s.span().start_offset)),
             Stmt::Extends(s) => Err(self.not_supported("extends", s.span().start_offset)),
             Stmt::Include(s) => Err(self.not_supported("include", s.span().start_offset)),
-            Stmt::EmitRaw(_) | Stmt::Continue(_) | Stmt::Break(_) => Ok(()),
+            Stmt::EmitRaw(_) => Ok(()),
         }
     }
 

@@ -2,12 +2,14 @@
 
 use minijinja::value::{Tuple, Value, from_args};
 use minijinja::{Error, State};
+use minijinja_contrib::pycompat::unknown_method_callback;
 
+use super::time::datetime_of;
 use super::value::refused;
 
 /// Calls the method if it is one of those here.
 pub(super) fn call(
-    state: &State<'_, '_>,
+    state: &mut State<'_, '_>,
     value: &Value,
     method: &str,
     arguments: &[Value],
@@ -21,7 +23,13 @@ pub(super) fn call(
             Ok(Value::from(format!("{sign}{}{digits}", "0".repeat(missing))))
         }),
         // The rest of `format` is the compatibility layer's.
-        "format" => return super::operators::check_widths(text).err().map(Err),
+        "format" => match super::operators::check_widths(text) {
+            Err(error) => Err(error),
+            Ok(()) => {
+                let pattern = with_dates(text, arguments)?;
+                unknown_method_callback(state, &Value::from(pattern), "format", arguments)
+            }
+        },
         "ljust" | "rjust" | "center" => padded(state, text, method, arguments),
         "removeprefix" => {
             from_args(arguments).map(|(prefix,): (&str,)| Value::from(text.strip_prefix(prefix).unwrap_or(text)))
@@ -50,6 +58,40 @@ pub(super) fn call(
         }),
         _ => return None,
     })
+}
+
+/// The pattern with dates in it, where it gives them a format: `{:%Y-%m-%d}`. None if it gives none.
+fn with_dates(pattern: &str, arguments: &[Value]) -> Option<String> {
+    if !pattern.contains(":%") {
+        return None;
+    }
+    let (mut out, mut rest, mut next) = (String::new(), pattern, 0);
+    while let Some(at) = rest.find(['{', '}']) {
+        let (before, from) = rest.split_at(at);
+        out.push_str(before);
+        if from.starts_with("{{") || from.starts_with("}}") || from.starts_with('}') {
+            let taken = if from.starts_with('}') && !from.starts_with("}}") { 1 } else { 2 };
+            out.push_str(&from[..taken]);
+            rest = &from[taken..];
+            continue;
+        }
+        let Some((field, after)) = from[1..].split_once('}') else { break };
+        let (name, format) = field.split_once(':').unwrap_or((field, ""));
+        let place = if name.is_empty() { Some(next) } else { name.parse().ok() };
+        next += usize::from(name.is_empty());
+        let date = place.and_then(|place| arguments.get(place)).and_then(datetime_of);
+        match date.filter(|_| format.starts_with('%')) {
+            Some(date) => out.push_str(&date.strftime(format).replace('{', "{{").replace('}', "}}")),
+            None => {
+                let name = place.map_or_else(|| name.to_owned(), |place| place.to_string());
+                let colon = if field.contains(':') { ":" } else { "" };
+                out.push_str(&format!("{{{name}{colon}{format}}}"));
+            }
+        }
+        rest = after;
+    }
+    out.push_str(rest);
+    Some(out)
 }
 
 fn charge(state: &State<'_, '_>, bytes: usize) -> Result<(), Error> {

@@ -95,6 +95,13 @@ impl World {
     }
 }
 
+impl World {
+    /// The DAG that is asked for, if it is another one.
+    fn other_dag(&self, query: &XComQuery) -> Option<String> {
+        query.dag_id.clone().filter(|dag| self.described["dag"]["dag_id"] != dag.as_str())
+    }
+}
+
 impl Lookup for World {
     fn variable(&self, key: &str) -> Result<Option<String>, String> {
         Ok(text(&self.described["variables"][key]))
@@ -110,7 +117,7 @@ impl Lookup for World {
         let mut found: Vec<(i64, Value)> = rows
             .filter(|row| row["task_id"] == query.task_id.as_str())
             .filter(|row| row["key"].as_str().unwrap_or("return_value") == query.key)
-            .filter(|row| text(&row["run_id"]) == query.run_id && text(&row["dag_id"]) == query.dag_id)
+            .filter(|row| text(&row["run_id"]) == query.run_id && text(&row["dag_id"]) == self.other_dag(query))
             .map(|row| (row["map_index"].as_i64().unwrap_or(-1), row["value"].clone()))
             .filter(|(index, _)| query.map_index.is_none_or(|wanted| *index == i64::from(wanted)))
             .collect();

@@ -12,6 +12,7 @@ use minijinja::{Error, State};
 
 use super::calendar::{Shift, shifted};
 use super::datetime_methods::{attribute, call};
+use super::std_datetime::StdDateTime;
 use super::strftime::strftime;
 use crate::python_text::datetime_text;
 use crate::template::value::refused;
@@ -189,6 +190,17 @@ impl DateTimeValue {
         }
     }
 
+    /// `self - start` where both are of Python's library.
+    pub(in crate::template) fn std_minus(&self, start: &Self) -> Result<Value, Error> {
+        self.micros_since(start).map(|micros| super::delta::DeltaValue::timedelta(micros).into_value())
+    }
+
+    /// About how far it is from another date, or from now.
+    pub(in crate::template) fn for_humans(&self, since: Option<&Self>, now: Timestamp) -> String {
+        let other = since.map_or_else(|| now.to_utc(), Self::utc);
+        super::words::for_humans(self.utc().naive_utc(), other.naive_utc(), since.is_none())
+    }
+
     /// `isoformat()`
     pub(in crate::template) fn isoformat(&self) -> String {
         datetime_text(self.local(), self.offset(), 'T')
@@ -226,7 +238,9 @@ impl Object for DateTimeValue {
     }
 
     fn custom_cmp(self: &Arc<Self>, other: &DynObject) -> Option<Ordering> {
-        Some(self.utc().cmp(&other.downcast_ref::<Self>()?.utc()))
+        let std = || other.downcast_ref::<StdDateTime>().map(|at| at.0);
+        let other = other.downcast_ref::<Self>().copied().or_else(std)?;
+        Some(self.utc().cmp(&other.utc()))
     }
 
     fn render(self: &Arc<Self>, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -9,7 +9,8 @@ use super::calendar::{Shift, days_in_month, end_of, start_of};
 use super::date::DateValue;
 use super::datetime::{DateTimeValue, Zone};
 use super::delta::DeltaValue;
-use super::pendulum_format;
+use super::std_datetime::datetime_of;
+use super::{pendulum_format, words};
 use crate::python_text::datetime_text;
 use crate::template::value::{python_str, refused, split_arguments};
 
@@ -96,13 +97,42 @@ pub(super) fn call(at: &DateTimeValue, method: &str, arguments: &[Value]) -> Res
             Ok(Value::from_object(at.with_local(day)))
         }
         "diff" => {
-            let (other, absolute): (&DateTimeValue, Option<bool>) = from_args(arguments)?;
+            let (other, absolute): (Value, Option<bool>) = from_args(arguments)?;
+            let other = &datetime_of(&other).ok_or_else(|| refused("diff needs a date"))?;
             let (start, end) =
                 if absolute.unwrap_or(true) && other.utc() < at.utc() { (other, at) } else { (at, other) };
             DeltaValue::interval(*start, *end).map(DeltaValue::into_value)
         }
+        "diff_for_humans" => {
+            let (other,): (Option<Value>,) = from_args(arguments)?;
+            let other = other.as_ref().and_then(datetime_of);
+            let other = other.ok_or_else(|| refused("diff_for_humans needs the date to compare with"))?;
+            Ok(Value::from(words::for_humans(at.utc().naive_utc(), other.utc().naive_utc(), false)))
+        }
+        "average" | "closest" | "farthest" => among(at, method, arguments),
+        "nth_of" => {
+            let (unit, nth, day): (&str, i64, u32) = from_args(arguments)?;
+            let (first, last) = (start_of(unit, at.local())?, end_of(unit, at.local())?);
+            let found = words::nth_weekday(first, last, nth, day);
+            let found = found.ok_or_else(|| refused(format!("the {unit} has no such day of the week")))?;
+            Ok(Value::from_object(at.with_local(found)))
+        }
         _ => named_format(at, method).map_or_else(|| Err(Error::from(ErrorKind::UnknownMethod)), shown),
     }
+}
+
+/// The instant half way to another one, or which of several is the closest or the farthest.
+fn among(at: &DateTimeValue, method: &str, arguments: &[Value]) -> Result<Value, Error> {
+    let mut others: Vec<DateTimeValue> = arguments.iter().filter_map(datetime_of).collect();
+    if others.is_empty() || others.len() != arguments.len() {
+        return Err(refused(format!("{method} needs dates")));
+    }
+    if method == "average" {
+        return at.after(others[0].micros_since(at)? / 2).map(Value::from_object);
+    }
+    others.sort_by_key(|other| (other.utc() - at.utc()).abs());
+    let chosen = if method == "closest" { others.first() } else { others.last() };
+    Ok(chosen.map_or_else(|| Value::from(()), |at| Value::from_object(*at)))
 }
 
 fn named_format(at: &DateTimeValue, method: &str) -> Option<String> {
@@ -180,8 +210,9 @@ pub(super) fn shift_of(plain: &[Value], named: &Kwargs) -> Result<Shift, Error> 
     }
     named.assert_all_used()?;
     let [years, months, weeks, days, hours, minutes, seconds, micros] = amounts;
-    let micros = ((hours * 60.0 + minutes) * 60.0 + seconds) * 1e6 + micros;
-    let (months, days) = (years * 12.0 + months, weeks * 7.0 + days);
+    let (months, all_days) = (years * 12.0 + months, weeks * 7.0 + days);
+    let days = all_days.trunc();
+    let micros = (((all_days - days) * 24.0 + hours) * 3600.0 + minutes * 60.0 + seconds) * 1e6 + micros;
     if [months, days, micros].iter().any(|amount| !amount.is_finite() || amount.abs() > 4e17) {
         return Err(refused("the span of time is out of range"));
     }

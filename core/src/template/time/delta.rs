@@ -198,6 +198,10 @@ impl Object for DeltaValue {
         method: &str,
         arguments: &[Value],
     ) -> Result<Value, Error> {
+        if let (Self::Interval { start, end, .. }, "in_words") = (&**self, method) {
+            let () = from_args(arguments)?;
+            return Ok(Value::from(super::words::in_words(start.local(), end.local())));
+        }
         let Some(micros) = self.micros() else { return Err(Error::from(ErrorKind::UnknownMethod)) };
         let unit = method.strip_prefix("total_").or_else(|| method.strip_prefix("in_")).unwrap_or_default();
         let length = match unit {

@@ -8,10 +8,10 @@ use super::datetime::DateTimeValue;
 use crate::python_text::offset_text;
 
 /// Tokens, longest first.
-const TOKENS: [&str; 50] = [
+const TOKENS: [&str; 49] = [
     "SSSSSS", "SSSSS", "dddd", "DDDD", "MMMM", "SSSS", "YYYY", "LLLL", "DDD", "ddd", "MMM", "SSS", "LTS", "LLL", "YY",
     "Qo", "MM", "Mo", "DD", "Do", "dd", "HH", "hh", "mm", "ss", "SS", "ZZ", "zz", "LT", "LL", "do", "Y", "Q", "M", "D",
-    "d", "E", "H", "h", "m", "s", "S", "A", "a", "Z", "z", "X", "x", "W", "L",
+    "d", "E", "H", "h", "m", "s", "S", "A", "a", "Z", "z", "X", "x", "L",
 ];
 
 /// `at.format(pattern)`; text in square brackets stays as it is.
@@ -52,7 +52,6 @@ fn written(at: &DateTimeValue, token: &str) -> String {
         "LL" => format(at, "MMMM D, YYYY"),
         "LLL" => format(at, "MMMM D, YYYY h:mm A"),
         "LLLL" => format(at, "dddd, MMMM D, YYYY h:mm A"),
-        "W" => local.iso_week().week().to_string(),
         _ => date_token(local, token).unwrap_or_else(|| time_token(local, token)),
     }
 }
