@@ -16,7 +16,7 @@ fn text(value: &Value) -> Option<String> {
 }
 
 fn of_fields(fields: &Value, reading: Reading) -> Result<Connection, ConnectionError> {
-    Connection {
+    let connection = Connection {
         conn_id: "c".to_owned(),
         conn_type: text(&fields["conn_type"]).unwrap_or_default(),
         description: text(&fields["description"]),
@@ -26,8 +26,8 @@ fn of_fields(fields: &Value, reading: Reading) -> Result<Connection, ConnectionE
         schema: text(&fields["schema"]),
         port: fields["port"].as_u64().map(|port| u16::try_from(port).unwrap()),
         extra: text(&fields["extra"]),
-    }
-    .normalized(reading)
+    };
+    connection.normalized(reading)
 }
 
 fn shown(connection: &Connection) -> Value {
@@ -140,21 +140,21 @@ fn connections_are_read_and_written_as_in_airflow() {
     let mut families = ["uri", "json", "fields", "secret", "secret_variable"].map(Family::new);
     for row in read_rows("connections.jsonl") {
         let kind = row["kind"].as_str().unwrap();
-        let result = match kind {
+        let check = |row: &Value| match kind {
             "uri" => {
                 let uri = row["uri"].as_str().unwrap();
-                check_read(&row, |reading| Connection::from_uri("c", uri, reading), uri)
+                check_read(row, |reading| Connection::from_uri("c", uri, reading), uri)
             }
             "json" => {
                 let json = row["json"].as_str().unwrap();
-                check_read(&row, |reading| Connection::from_json("c", json, reading), json)
+                check_read(row, |reading| Connection::from_json("c", json, reading), json)
             }
-            "fields" => check_read(&row, |reading| of_fields(&row["fields"], reading), ""),
-            "secret" => check_secret(&row),
-            "secret_variable" => check_secret_variable(&row),
+            "fields" => check_read(row, |reading| of_fields(&row["fields"], reading), ""),
+            "secret" => check_secret(row),
+            "secret_variable" => check_secret_variable(row),
             other => panic!("no test for the kind '{other}'"),
         };
-        families.iter_mut().find(|f| f.name == kind).unwrap().record(&row, result);
+        families.iter_mut().find(|f| f.name == kind).unwrap().judge(&row, check);
     }
     Family::finish(&families);
 }

@@ -130,13 +130,13 @@ fn delays_and_sensors_behave_as_in_airflow() {
     let mut families = [Family::new("retry_delay"), Family::new("poke_interval"), Family::new("sensor_run")];
     for row in read_rows("retries.jsonl") {
         let kind = row["kind"].as_str().unwrap();
-        let result = match kind {
-            "retry_delay" => check_retry_delay(&row),
-            "poke_interval" => check_poke_interval(&row),
-            "sensor_run" => check_sensor_run(&row),
+        let check = match kind {
+            "retry_delay" => check_retry_delay,
+            "poke_interval" => check_poke_interval,
+            "sensor_run" => check_sensor_run,
             other => panic!("no test for the kind '{other}'"),
         };
-        families.iter_mut().find(|f| f.name == kind).unwrap().record(&row, result);
+        families.iter_mut().find(|f| f.name == kind).unwrap().judge(&row, check);
     }
     Family::finish(&families);
 }

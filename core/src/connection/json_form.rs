@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{Connection, ConnectionError, Reading};
+use super::{Connection, ConnectionError, Reading, normalized_type};
 use crate::python_json::dumps;
 
 /// The fields that may stand beside `conn_type`.
@@ -38,7 +38,7 @@ pub(super) fn of_map(conn_id: &str, map: &Map<String, Value>, reading: Reading) 
     }
     let connection = Connection {
         conn_id: conn_id.to_owned(),
-        conn_type: text(conn_id, map, "conn_type")?.unwrap_or_default(),
+        conn_type: normalized_type(&text(conn_id, map, "conn_type")?.unwrap_or_default()),
         description: text(conn_id, map, "description")?,
         host: text(conn_id, map, "host")?,
         login: text(conn_id, map, "login")?,
@@ -60,9 +60,10 @@ fn text(conn_id: &str, map: &Map<String, Value>, key: &str) -> Result<Option<Str
     }
 }
 
+/// 0 is none, as in Airflow, which keeps it in a URI only.
 fn port(conn_id: &str, port: Option<&Value>) -> Result<Option<u16>, ConnectionError> {
     let bad = || shape(conn_id, "the field 'port' is not a whole number from 0 to 65535".to_owned());
-    match port {
+    let read = match port {
         None | Some(Value::Null | Value::Bool(false)) => Ok(None),
         Some(Value::String(text)) if text.is_empty() => Ok(None),
         Some(Value::String(text)) => text.trim().parse().map(Some).map_err(|_| bad()),
@@ -70,7 +71,8 @@ fn port(conn_id: &str, port: Option<&Value>) -> Result<Option<u16>, ConnectionEr
             number.as_u64().and_then(|port| u16::try_from(port).ok()).map(Some).ok_or_else(bad)
         }
         Some(_) => Err(bad()),
-    }
+    };
+    read.map(|port| port.filter(|port| *port != 0))
 }
 
 /// What Python holds for false is no extra.
@@ -96,8 +98,8 @@ pub(super) fn check_extra(connection: &Connection) -> Result<(), ConnectionError
 
 pub(super) fn write(connection: &Connection) -> String {
     let mut map = Map::new();
-    // A URI without a scheme has an empty type, and always a schema; fields without a type have none.
-    if !connection.conn_type.is_empty() || connection.schema.is_some() {
+    // A URI without a scheme has an empty type, and always a host and a schema; fields without a type have none.
+    if !connection.conn_type.is_empty() || connection.host.is_some() && connection.schema.is_some() {
         map.insert("conn_type".to_owned(), connection.conn_type.clone().into());
     }
     let texts = [

@@ -77,13 +77,11 @@ impl Connection {
         }
     }
 
-    /// Checks and normalises what was made of single fields: the type's name, a port of 0, an empty password.
+    /// Checks and normalises what was made of single fields: an empty password.
     ///
     /// # Errors
     /// If the fields cannot be a connection.
     pub fn normalized(mut self, reading: Reading) -> Result<Self, ConnectionError> {
-        self.conn_type = normalized_type(&self.conn_type);
-        self.port = self.port.filter(|&port| port != 0);
         if reading == Reading::Server {
             self.password = self.password.filter(|password| !password.is_empty());
             json_form::check_extra(&self)?;
@@ -120,7 +118,7 @@ impl Connection {
     }
 }
 
-/// `postgresql` is `postgres`, and `-` is `_`.
+/// In URIs and JSON `postgresql` is `postgres`, and `-` is `_`.
 fn normalized_type(conn_type: &str) -> String {
     if conn_type == "postgresql" { "postgres".to_owned() } else { conn_type.replace('-', "_") }
 }

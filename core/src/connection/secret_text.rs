@@ -144,6 +144,9 @@ pub fn connection_from_secret(
     text: &str,
     extra_words: &IndexMap<String, Vec<String>>,
 ) -> Result<ReadSecret, ConnectionError> {
+    if text.trim().is_empty() {
+        return Err(shape(conn_id, "the secret is empty".to_owned()));
+    }
     if !is_json(text) {
         let connection = Connection::from_uri(conn_id, text, Reading::Task)?;
         return Ok(ReadSecret { connection, dropped: Vec::new(), schema_from: None });
