@@ -32,10 +32,10 @@ pub fn resolve(bucket: Option<&str>, key: &str) -> Result<S3Address, String> {
 /// # Errors
 /// A sentence in Airflow's words.
 pub fn parse_s3_url(url: &str) -> Result<S3Address, String> {
-    let scheme = url.split("//").next().unwrap_or_default().to_ascii_lowercase();
-    match scheme.as_str() {
+    let scheme = url.split("//").next().unwrap_or_default();
+    match scheme.to_ascii_lowercase().as_str() {
         "s3:" | "s3n:" | "s3a:" => parse_s3_scheme(url),
-        "https:" => parse_https(url),
+        "https:" if scheme == "https:" => parse_https(url),
         _ => Err(bad_format(url)),
     }
 }
@@ -65,7 +65,9 @@ fn parse_https(url: &str) -> Result<S3Address, String> {
     let first = labels.next().unwrap_or_default();
     let (bucket, key) = if first == "s3" {
         let mut path = rest.splitn(3, '/').skip(1);
-        (path.next().unwrap_or_default(), path.next().unwrap_or_default())
+        let bucket = path.next().unwrap_or_default();
+        let Some(key) = path.next() else { return Err(format!("the URL \"{url}\" names no key; {URL_FORMS} do")) };
+        (bucket, key)
     } else if labels.next() == Some("s3") {
         (first, rest.split_once('/').map(|(_, key)| key).unwrap_or_default())
     } else {
