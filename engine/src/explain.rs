@@ -49,6 +49,11 @@ pub enum Reason {
         /// Which.
         tasks: Vec<Above>,
     },
+    /// It is a teardown, and these tasks between its setups and itself are not done.
+    InScope {
+        /// Which.
+        tasks: Vec<Above>,
+    },
     /// `depends_on_past` or `wait_for_downstream`: the run before is not ready.
     PreviousRun {
         /// Which of its tasks have not ended well; empty as long as nothing is known of that run.
@@ -135,11 +140,11 @@ impl RunMachine {
                     let rule = self.plan.task(p).trigger_rule;
                     reasons.push(Reason::Upstream { rule, tasks: direct });
                 }
-                let around = |(&setup, scope): (&u32, &Vec<u32>)| scope.binary_search(&p).is_ok().then_some(setup);
-                let setups: Vec<u32> = self.plan.scopes.iter().filter_map(around).collect();
-                let setups = self.unfinished(i, &setups);
-                if !setups.is_empty() {
-                    reasons.push(Reason::Setups { tasks: setups });
+                let scope: Vec<u32> = self.plan.scope_above(p).collect();
+                let tasks = self.unfinished(i, &scope);
+                if !tasks.is_empty() {
+                    let is_teardown = self.plan.task(p).teardown.is_some();
+                    reasons.push(if is_teardown { Reason::InScope { tasks } } else { Reason::Setups { tasks } });
                 }
                 if !self.past.allows(&self.plan, p) {
                     reasons.push(self.previous_run(p));

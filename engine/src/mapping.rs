@@ -57,11 +57,6 @@ impl RunMachine {
         verdict
     }
 
-    fn sources_are_final(&self, p: u32) -> bool {
-        let sources = self.plan.sources.get(&p).map_or(&[][..], Vec::as_slice);
-        self.instances_of_all(sources).iter().all(|&i| self.tasks[i as usize].state.is_final())
-    }
-
     /// What a task returned is too odd, or too long, for those that are mapped over it.
     pub(crate) fn unmappable(&self, i: u32, xcoms: &[XCom]) -> Option<Cause> {
         let p = self.position_of(i);
@@ -193,7 +188,7 @@ impl RunMachine {
             }
         }
         for &below in self.plan.scopes.get(&p).into_iter().flatten() {
-            if let Some(counts) = self.setup_counts.get_mut(&below).filter(|_| !self.plan.mapped_together(p, below)) {
+            if let Some(counts) = self.scope_counts.get_mut(&below).filter(|_| !self.plan.mapped_together(p, below)) {
                 counts.add_unfinished(more, true);
             }
         }
@@ -220,12 +215,10 @@ impl RunMachine {
         }
         let direct = self.count_partners(i, &above);
         self.group_counts.insert(i, direct);
-        let around = |(&setup, scope): (&u32, &Vec<u32>)| scope.binary_search(&q).is_ok().then_some(setup);
-        let setups: Vec<u32> =
-            self.plan.scopes.iter().filter_map(around).filter(|&s| self.plan.mapped_together(s, q)).collect();
-        if !setups.is_empty() {
-            let counts = self.count_partners(i, &setups);
-            self.group_setup_counts.insert(i, counts);
+        let scope: Vec<u32> = self.plan.scope_above(q).filter(|&s| self.plan.mapped_together(s, q)).collect();
+        if !scope.is_empty() {
+            let counts = self.count_partners(i, &scope);
+            self.group_scope_counts.insert(i, counts);
         }
     }
 
@@ -257,9 +250,10 @@ impl RunMachine {
                 Judgement::End(FinalState::UpstreamFailed)
             }
             (_, Verdict::Skip) => Judgement::End(FinalState::Skipped),
+            // Its rule did not wait for what it is mapped over, or a person marked that, and it returned nothing: Airflow's
+            // `expand_mapped_task` does not wait either.
             (Judgement::Run, _) if self.is_unexpanded(p) && self.mapped_length(p).is_none() => {
-                // A source that a person marked has returned nothing, and never will.
-                if self.sources_are_final(p) { Judgement::End(FinalState::UpstreamFailed) } else { Judgement::Wait }
+                Judgement::End(FinalState::UpstreamFailed)
             }
             (by_rule, _) => by_rule,
         }

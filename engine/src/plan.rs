@@ -17,12 +17,12 @@ pub struct Plan {
     pub(crate) downstream: Edges,
     /// Position in a topological order, by task.
     pub(crate) rank: Vec<u32>,
-    /// Setup → tasks in its scope that are not directly below it.
+    /// Task → those that wait for it because of a setup's scope, without being directly below it.
     pub(crate) scopes: HashMap<u32, Vec<u32>>,
     /// What a task's counters are before anything has ended.
     pub(crate) fresh_counts: Vec<UpstreamCounts>,
-    /// The same for the setups in whose scope it indirectly stands, for those tasks that have any.
-    pub(crate) fresh_setup_counts: HashMap<u32, UpstreamCounts>,
+    /// The same for what it waits for because of a setup's scope, for those tasks that do.
+    pub(crate) fresh_scope_counts: HashMap<u32, UpstreamCounts>,
     /// Tasks of the same mapped group have the same number here.
     mapped_group: Vec<Option<u32>>,
     /// Mapped task → the tasks it is mapped over.
@@ -56,7 +56,7 @@ impl Plan {
             rank: ranks(&dag),
             scopes,
             fresh_counts: vec![UpstreamCounts::default(); count],
-            fresh_setup_counts: HashMap::new(),
+            fresh_scope_counts: HashMap::new(),
             mapped_group: mapped_groups(&dag),
             sources,
             mapped_by,
@@ -83,18 +83,23 @@ impl Plan {
             }
         }
         let mut fresh: HashMap<u32, UpstreamCounts> = HashMap::new();
-        for (&setup, scope) in &self.scopes {
-            for &p in scope {
-                let together = self.mapped_together(setup, p);
-                fresh.entry(p).or_default().add_unfinished(if together { 0 } else { self.first_length(setup) }, true);
+        for (&above, waiting) in &self.scopes {
+            for &p in waiting {
+                let together = self.mapped_together(above, p);
+                fresh.entry(p).or_default().add_unfinished(if together { 0 } else { self.first_length(above) }, true);
             }
         }
-        self.fresh_setup_counts = fresh;
+        self.fresh_scope_counts = fresh;
     }
 
     /// What a task is mapped over, by itself or with its group.
     pub(crate) fn expansion(&self, p: u32) -> Option<&Expansion> {
         self.dag.expansion(p as usize)
+    }
+
+    /// What a task waits for because of a setup's scope.
+    pub(crate) fn scope_above(&self, p: u32) -> impl Iterator<Item = u32> {
+        self.scopes.iter().filter_map(move |(&above, waiting)| waiting.binary_search(&p).is_ok().then_some(above))
     }
 
     /// Whether two tasks are in the same mapped group, so that their instances go together one by one.

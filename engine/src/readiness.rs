@@ -4,7 +4,7 @@ use windrose_core::task_state::FinalState;
 
 use crate::counters::UpstreamCounts;
 use crate::run_machine::RunMachine;
-use crate::trigger_rule::{Verdict, setup_verdict, verdict};
+use crate::trigger_rule::{Verdict, scope_verdict, verdict};
 
 /// The answer for one task instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,15 +36,16 @@ impl RunMachine {
         self.with_sources(p, by_rule)
     }
 
-    /// What the setups around it and its trigger rule say. `always`, and having nothing upstream, overrule both.
+    /// What its trigger rule and the scope of setups say. `always`, and having nothing upstream, overrule both.
     fn verdict(&self, i: u32) -> Verdict {
         let p = self.position_of(i);
         let rule = self.plan.task(p).trigger_rule;
         let counts = together(self.counts[p as usize], self.group_counts.get(&i));
         let by_rule = verdict(rule, &counts);
         let unconditional = counts.total == 0 || rule == windrose_core::trigger_rule::TriggerRule::Always;
-        let setups = self.setup_counts.get(&p).filter(|_| !unconditional);
-        match setups.map(|setups| setup_verdict(&together(*setups, self.group_setup_counts.get(&i)))) {
+        let scope = self.scope_counts.get(&p).filter(|_| !unconditional);
+        let is_teardown = self.plan.task(p).teardown.is_some();
+        match scope.map(|scope| scope_verdict(is_teardown, &together(*scope, self.group_scope_counts.get(&i)))) {
             None | Some(Verdict::Run) => by_rule,
             Some(Verdict::Wait) if by_rule == Verdict::Run => Verdict::Wait,
             Some(Verdict::Wait) => by_rule,

@@ -42,12 +42,12 @@ pub struct RunMachine {
     pub(crate) returned_at: HashMap<u32, Timestamp>,
     /// By position: all instances of a task wait for the same, but for what is mapped together with them.
     pub(crate) counts: Vec<UpstreamCounts>,
-    /// The setups in whose scope a task indirectly stands; only tasks that have any.
-    pub(crate) setup_counts: HashMap<u32, UpstreamCounts>,
+    /// What a task waits for because of a setup's scope; only tasks that do.
+    pub(crate) scope_counts: HashMap<u32, UpstreamCounts>,
     /// By instance: the partners in its mapped group.
     pub(crate) group_counts: HashMap<u32, UpstreamCounts>,
-    /// The same for setups in whose scope it indirectly stands.
-    pub(crate) group_setup_counts: HashMap<u32, UpstreamCounts>,
+    /// The same for what it waits for because of a setup's scope.
+    pub(crate) group_scope_counts: HashMap<u32, UpstreamCounts>,
     /// How many branches directly above have decided against an instance.
     pub(crate) routed_away: Vec<u32>,
     /// How many task instances are not final.
@@ -102,10 +102,10 @@ impl RunMachine {
             counts: plan.fresh_counts.clone(),
             positions: (0..u32::try_from(count).unwrap_or(u32::MAX)).collect(),
             mapped: HashMap::new(),
-            setup_counts: plan.fresh_setup_counts.clone(),
+            scope_counts: plan.fresh_scope_counts.clone(),
             group_counts: HashMap::new(),
             returned_at: HashMap::new(),
-            group_setup_counts: HashMap::new(),
+            group_scope_counts: HashMap::new(),
             routed_away: vec![0; count],
             open: u32::try_from(count).unwrap_or(u32::MAX),
             moving: 0,

@@ -83,13 +83,18 @@ impl RunMachine {
         // An event may have moved one on since it was put here.
         dirty.retain(|&p| self.can_be_judged(p));
         let judged: Vec<(u32, Judgement)> = dirty.into_iter().map(|p| (p, self.judge(p))).collect();
-        let mut changed = false;
+        let (mut changed, mut expanded) = (false, false);
         for (i, judgement) in judged {
+            expanded |= judgement != Judgement::Wait && self.is_unexpanded(self.position_of(i));
             if judgement == Judgement::Run {
                 // What is too many is removed, and that may be all that was left of the run.
                 changed |= self.revise(now, self.position_of(i));
             }
             changed |= self.can_be_judged(i) && self.act_on(now, i, judgement);
+        }
+        // As Airflow does: a pass that expands looks again at what is left of the run.
+        if expanded && self.open == 0 {
+            self.finish(now);
         }
         changed || self.fail_if_deadlocked(now)
     }

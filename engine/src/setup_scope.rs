@@ -1,5 +1,6 @@
-//! Which tasks stand in the scope of a setup without being directly below it: such a task waits for the setup as well
-//! as for its trigger rule (Airflow's `get_upstreams_only_setups`).
+//! What tasks wait for besides what is directly upstream of them, because of setups and teardowns: a task in the scope of
+//! a setup waits for the setup (Airflow's `get_upstreams_only_setups`), and a teardown for everything in its scope
+//! (`_evaluate_teardown_scope` of Airflow's trigger rules).
 
 use std::collections::HashMap;
 
@@ -7,10 +8,11 @@ use windrose_core::dag::Dag;
 
 use crate::plan::{Edges, Plan};
 
-/// For each setup the tasks in its scope that are not directly below it.
+/// For each task those that wait for it without being directly below it, in order: for a setup what is in its scope, and
+/// for everything in a scope the teardown that ends it.
 pub(crate) fn indirect_scopes(dag: &Dag, upstream: &Edges, downstream: &Edges) -> HashMap<u32, Vec<u32>> {
     let is_teardown = |p: u32| dag.tasks[p as usize].teardown.is_some();
-    let mut scopes = HashMap::new();
+    let mut scopes: HashMap<u32, Vec<u32>> = HashMap::new();
     for (setup, _) in (0_u32..).zip(&dag.tasks).filter(|(_, task)| task.setup) {
         let below = downstream.reachable(setup);
         let teardowns: Vec<u32> = downstream.of(setup).iter().copied().filter(|&p| is_teardown(p)).collect();
@@ -27,6 +29,17 @@ pub(crate) fn indirect_scopes(dag: &Dag, upstream: &Edges, downstream: &Edges) -
             scopes.insert(setup, scope);
         }
     }
+    for (teardown, _) in (0_u32..).zip(&dag.tasks).filter(|(_, task)| task.teardown.is_some()) {
+        let direct = upstream.of(teardown);
+        let setups: Vec<u32> = direct.iter().copied().filter(|&p| dag.tasks[p as usize].setup).collect();
+        let (above, below) = (upstream.reachable(teardown), downstream.reachable_from_any(&setups));
+        for p in (0_u32..).take(dag.tasks.len()) {
+            if above[p as usize] && below[p as usize] && direct.binary_search(&p).is_err() {
+                scopes.entry(p).or_default().push(teardown);
+            }
+        }
+    }
+    scopes.values_mut().for_each(|waiting| waiting.sort_unstable());
     scopes
 }
 

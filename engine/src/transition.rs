@@ -95,9 +95,9 @@ impl RunMachine {
             self.work += 1;
             if plan.mapped_together(p, below) {
                 for partner in self.partners_below(i, below) {
-                    count(self.group_setup_counts.entry(partner).or_default(), true);
+                    count(self.group_scope_counts.entry(partner).or_default(), true);
                 }
-            } else if let Some(counts) = self.setup_counts.get_mut(&below) {
+            } else if let Some(counts) = self.scope_counts.get_mut(&below) {
                 count(counts, true);
             }
         }

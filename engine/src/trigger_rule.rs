@@ -56,16 +56,18 @@ pub fn verdict(rule: Rule, up: &UpstreamCounts) -> Verdict {
     }
 }
 
-/// What the setups decide in whose scope a task stands without being directly below them. Any other verdict than
-/// [`Verdict::Run`] comes before the trigger rule's.
+/// What the setups decide in whose scope a task stands without being directly below them, and for a teardown the tasks in
+/// its scope: they only have to be done. An end that it names comes before the trigger rule's.
 #[must_use]
-pub const fn setup_verdict(setups: &UpstreamCounts) -> Verdict {
-    if setups.failed + setups.upstream_failed > 0 {
+pub const fn scope_verdict(is_teardown: bool, above: &UpstreamCounts) -> Verdict {
+    if is_teardown {
+        run_if(above.all_done())
+    } else if above.failed + above.upstream_failed > 0 {
         Verdict::UpstreamFailed
-    } else if setups.skipped > 0 {
+    } else if above.skipped > 0 {
         Verdict::Skip
     } else {
-        run_if(setups.success == setups.total)
+        run_if(above.success == above.total)
     }
 }
 

@@ -83,7 +83,7 @@ fn place(admission: &mut Admission, dag: &Arc<Dag>, key: RunKey, run: &Value) ->
 }
 
 /// The candidates one critical section looks at: as many as there are free slots in all pools together, best first, and
-/// of each run only as many as it has room for. What comes after them is left to its next pass, which is only a matter of
+/// of each run no more than `max_active_tasks`. What comes after them is left to its next pass, which is only a matter of
 /// time, so nothing is said about it here.
 fn examined(row: &Value, admission: &Admission, offered: &[Candidate]) -> Vec<TaskInstanceKey> {
     let open =
@@ -96,9 +96,9 @@ fn examined(row: &Value, admission: &Admission, offered: &[Candidate]) -> Vec<Ta
     order.sort_by_key(|c| (std::cmp::Reverse(c.weight), c.run_date, c.position));
     let mut of_run: HashMap<RunKey, u32> = HashMap::new();
     order.retain(|c| {
-        let active = of_run.entry(c.key.run).or_insert_with(|| admission.active_in_run(c.key.run));
-        *active += 1;
-        *active <= c.dag.max_active_tasks
+        let rank = of_run.entry(c.key.run).or_default();
+        *rank += 1;
+        *rank <= c.dag.max_active_tasks && admission.active_in_run(c.key.run) < c.dag.max_active_tasks
     });
     order.iter().take(usize::try_from(limit).unwrap()).map(|c| c.key.clone()).collect()
 }
@@ -143,7 +143,7 @@ fn check_start_runs(row: &Value) -> Result<(), String> {
             names.insert(key, (dag["dag_id"].clone(), run["logical_date"].clone()));
             match text(&run["state"]) {
                 "running" => *running.entry(text(&dag["dag_id"]).into()).or_insert(0) += 1,
-                "queued" => queued.push(QueuedRun {
+                "queued" if dag["paused"] != true => queued.push(QueuedRun {
                     run: key,
                     dag_id: text(&dag["dag_id"]).into(),
                     run_type: run["run_type"].as_str().map_or(RunType::Scheduled, |t| RunType::parse(t).unwrap()),
@@ -181,5 +181,5 @@ fn admission_decides_as_in_airflow() {
             other => panic!("unknown kind {other}"),
         }
     }
-    Family::finish(&families);
+    Family::finish_kinds("pools", &families);
 }

@@ -113,5 +113,5 @@ fn trigger_rules_decide_as_in_airflow() {
             other => panic!("unknown kind {other}"),
         }
     }
-    Family::finish(&families);
+    Family::finish_kinds("trigger_rules", &families);
 }

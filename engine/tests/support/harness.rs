@@ -263,7 +263,7 @@ impl Harness {
     fn is_woken(&self, row: &TaskSnapshot) -> bool {
         let timer = self.machine.poll_timeout();
         self.machine.explain(row.task.as_str(), row.map_index).iter().any(|reason| match reason {
-            Reason::Upstream { tasks, .. } | Reason::Setups { tasks } => !tasks.is_empty(),
+            Reason::Upstream { tasks, .. } | Reason::Setups { tasks } | Reason::InScope { tasks } => !tasks.is_empty(),
             Reason::Retry { at } | Reason::Reschedule { at } => timer.is_some_and(|t| t <= *at),
             Reason::Admission => self.admission.is_waiting(&self.key(&name_of(&row.task, row.map_index))),
             Reason::Queued { .. } | Reason::Running { .. } | Reason::Deferred { .. } => true,

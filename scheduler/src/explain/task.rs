@@ -151,6 +151,11 @@ fn explain_reason(machine: &RunMachine, row: &TaskSnapshot, reason: Reason, caus
             let names: Vec<String> = tasks.iter().map(|above| instance_name(&above.task, above.map_index)).collect();
             Why::new("setup", format!("its setup is not done: {}", states_of(&tasks)), "the end of the setup").by(names)
         }
+        Reason::InScope { tasks } => {
+            let names: Vec<String> = tasks.iter().map(|above| instance_name(&above.task, above.map_index)).collect();
+            let text = format!("a teardown waits for everything after its setup: {}", states_of(&tasks));
+            Why::new("in_scope", text, "the end of what stands between its setup and itself").by(names)
+        }
         Reason::PreviousRun { tasks } => previous_run(&tasks),
         Reason::Retry { at } => {
             let task = machine.plan().dag().position(row.task.as_str()).map(|p| &machine.plan().dag().tasks[p]);

@@ -130,7 +130,7 @@ pub(super) fn check_wakers(runs: &Runs, workers: &[Worker], machine: &RunMachine
 fn is_there(runs: &Runs, workers: &[Worker], machine: &RunMachine, row: &TaskSnapshot, reason: &Reason) -> bool {
     let key = row.key(machine.facts().key);
     match reason {
-        Reason::Upstream { tasks, .. } | Reason::Setups { tasks } => !tasks.is_empty(),
+        Reason::Upstream { tasks, .. } | Reason::Setups { tasks } | Reason::InScope { tasks } => !tasks.is_empty(),
         Reason::PreviousRun { .. } => true,
         Reason::Retry { at } | Reason::Reschedule { at } => runs.next_timer().is_some_and(|timer| timer <= *at),
         Reason::Admission => runs.admission.is_waiting(&key) && !runs.admission.obstacles(&key).is_empty(),
