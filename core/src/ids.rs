@@ -71,6 +71,10 @@ text_id!(
     RunId
 );
 text_id!(
+    /// The name of a bundle of DAG files, unique in an installation.
+    BundleName
+);
+text_id!(
     /// An asset's URI in the form in which URIs are compared (see [`crate::asset::normalise`]).
     AssetUri
 );
