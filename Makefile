@@ -42,3 +42,4 @@ fmt: ## format everything
 
 docs: ## write the generated pages anew
 	@$(CARGO) run --locked --quiet --bin windrose -- operators docs > docs/operators.md
+	@$(CARGO) run --locked --quiet --bin windrose -- dags schema > docs/dag.schema.json

@@ -187,10 +187,7 @@ def check_files(settings: Settings):
     cpu = Row("the same, CPU time", "s")
     with tempfile.TemporaryDirectory(prefix="windrose-bench-files-") as name:
         folder = pathlib.Path(name)
-        for i in range(5000):
-            below = folder / f"team{i % 20}"
-            below.mkdir(exist_ok=True)
-            (below / f"pipeline{i:04}.toml").write_text(dag_files.typical(i))
+        typical_files(folder, 5000)
         with settings.windrose({}) as windrose:
             for _ in range(settings.repetitions):
                 row.raw_figures.append(raw.reading(folder))
@@ -201,6 +198,43 @@ def check_files(settings: Settings):
                 if done.returncode:
                     raise Failed(f"the files have errors: {done.stdout[-2000:]}{done.stderr[-2000:]}")
     return [row, cpu]
+
+
+def typical_files(folder: pathlib.Path, count: int):
+    for i in range(count):
+        below = folder / f"team{i % 20}"
+        below.mkdir(exist_ok=True)
+        (below / f"pipeline{i:04}.toml").write_text(dag_files.typical(i))
+
+
+def load_files(settings: Settings):
+    cold = Row("start with 5,000 new DAG files, to ready", "s", "≤ 2 s", raw_name="cat of 5,000 files")
+    warm = Row("start with 5,000 known DAG files, to ready", "s")
+    change = Row("one changed file of 5,000, to its new version", "s", "≤ 1 s", raw_name="the command that looks for it")
+    for _ in range(settings.repetitions):
+        with settings.windrose({}, {"WINDROSE__DAG_DEFAULTS__PAUSED_AT_CREATION": "true"}) as windrose:
+            dags = windrose.folder / "dags"
+            typical_files(dags, 5000)
+            cold.raw_figures.append(raw.reading(dags))
+            began = time.perf_counter()
+            windrose.start()
+            cold.figures.append(time.perf_counter() - began)
+            file = dags / "team7" / "pipeline0007.toml"
+            began = time.perf_counter()
+            windrose.json("dags", "versions", "pipeline0007")
+            change.raw_figures.append(time.perf_counter() - began)
+            half = file.with_suffix(".half")
+            half.write_text(file.read_text() + '\n[tasks.another]\noperator = "empty"\n')
+            began = time.perf_counter()
+            half.rename(file)
+            while len(windrose.json("dags", "versions", "pipeline0007")) < 2:
+                pass
+            change.figures.append(time.perf_counter() - began)
+            windrose.stop()
+            began = time.perf_counter()
+            windrose.start()
+            warm.figures.append(time.perf_counter() - began)
+    return [cold, warm, change]
 
 
 MEASURES = {
@@ -214,5 +248,6 @@ MEASURES = {
     "idle": idle,
     "sensors": sensors,
     "check_files": check_files,
+    "load_files": load_files,
 }
 WITHOUT_DATABASE = {"check_files"}

@@ -20,7 +20,7 @@ pub struct Trouble(pub String);
 
 /// A bundle that somebody has to ask.
 #[async_trait]
-pub trait RemoteBundle: Send {
+pub trait RemoteBundle: Send + Sync {
     /// Its name.
     fn name(&self) -> &BundleName;
 

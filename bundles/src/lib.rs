@@ -9,8 +9,10 @@ mod files;
 pub mod git;
 mod local;
 mod news;
+mod version_files;
 
 pub use feed::{Delivery, Feed, RemoteBundle, Trouble};
 pub use files::{BundleFiles, FolderFiles, MAX_NAMED_FILE_BYTES, NamedPath};
 pub use local::{BundleFolder, FolderError, FolderWatch};
 pub use news::{Commit, FileChange, MAX_DAG_FILE_BYTES, News, is_dag_file};
+pub use version_files::{FileProblem, VersionFile, VersionFiles, version_files};

@@ -2,13 +2,13 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use windrose_bundles::git::{Access, AccessSource, GitBundle, GitSettings, RepositoryUrl, Tracking};
 use windrose_bundles::{FileChange, NamedPath, News, RemoteBundle as _};
+use windrose_testkit::GitWorkshop;
 
 struct Open;
 
@@ -19,59 +19,12 @@ impl AccessSource for Open {
     }
 }
 
-/// A bare repository, a working tree that pushes to it, and the folder for the bundle's clone.
-struct Workshop {
-    folder: tempfile::TempDir,
-}
-
-impl Workshop {
-    fn new() -> Self {
-        let workshop = Self { folder: tempfile::tempdir().unwrap() };
-        workshop.git(&workshop.path(""), &["init", "-q", "--bare", "-b", "main", "origin.git"]);
-        workshop.git(&workshop.path(""), &["init", "-q", "-b", "main", "tree"]);
-        workshop.git(&workshop.tree(), &["remote", "add", "origin", "../origin.git"]);
-        workshop
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    fn tree(&self) -> PathBuf {
-        self.path("tree")
-    }
-
-    fn git(&self, at: &Path, arguments: &[&str]) -> String {
-        let mut command = Command::new("git");
-        command.args(["-c", "user.name=Ada", "-c", "user.email=ada@example.com", "-c", "commit.gpgsign=false"]);
-        let output = command.args(arguments).current_dir(at).env("GIT_CONFIG_GLOBAL", "/dev/null").output().unwrap();
-        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).unwrap().trim().to_owned()
-    }
-
-    fn write(&self, name: &str, text: impl AsRef<[u8]>) {
-        let path = self.tree().join(name);
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(path, text).unwrap();
-    }
-
-    /// Commits everything, and returns the commit.
-    fn commit(&self, message: &str) -> String {
-        self.git(&self.tree(), &["add", "-A"]);
-        self.git(&self.tree(), &["commit", "-q", "-m", message]);
-        self.git(&self.tree(), &["rev-parse", "HEAD"])
-    }
-
-    fn push(&self, arguments: &[&str]) {
-        self.git(&self.tree(), &[&["push", "-q", "origin"], arguments].concat());
-    }
-
-    fn bundle(&self, tracking: Tracking, subdir: &str) -> GitBundle {
-        let url = RepositoryUrl::parse(&format!("file://{}", self.path("origin.git").display())).unwrap();
-        let name = "data".into();
-        let clone = self.path("clone");
-        GitBundle::new(GitSettings { name, url, tracking, subdir: subdir.into(), clone }, Arc::new(Open))
-    }
+/// The bundle of a repository, with its clone beside that.
+fn bundle(workshop: &GitWorkshop, tracking: Tracking, subdir: &str) -> GitBundle {
+    let url = RepositoryUrl::parse(&workshop.url()).unwrap();
+    let settings =
+        GitSettings { name: "data".into(), url, tracking, subdir: subdir.into(), clone: workshop.path("clone") };
+    GitBundle::new(settings, Arc::new(Open))
 }
 
 fn main_branch() -> Tracking {
@@ -104,7 +57,7 @@ fn named(path: &str) -> NamedPath {
 
 #[tokio::test]
 async fn a_push_brings_what_it_changed_with_its_commit_and_author() {
-    let workshop = Workshop::new();
+    let workshop = GitWorkshop::new();
     workshop.write("a.toml", "a = 1");
     workshop.write("team/b.toml", "b = 1");
     workshop.write("team/load.sql", "SELECT 1");
@@ -112,7 +65,7 @@ async fn a_push_brings_what_it_changed_with_its_commit_and_author() {
     workshop.write("windrose.toml", "configuration");
     let first = workshop.commit("First\n\nWith a body.");
     workshop.push(&["main"]);
-    let mut bundle = workshop.bundle(main_branch(), "");
+    let mut bundle = bundle(&workshop, main_branch(), "");
     assert!(bundle.cached().await.is_none());
     let news = bundle.refresh().await.unwrap().unwrap();
     assert_eq!(texts(&news), [changed("a.toml", "a = 1"), changed("team/b.toml", "b = 1")]);
@@ -125,7 +78,7 @@ async fn a_push_brings_what_it_changed_with_its_commit_and_author() {
     let old = news.files;
     workshop.write("team/load.sql", "SELECT 2");
     workshop.write("a.toml", "a = 2");
-    std::fs::remove_file(workshop.tree().join("team/b.toml")).unwrap();
+    workshop.remove("team/b.toml");
     let second = workshop.commit("Second");
     workshop.push(&["main"]);
     let news = bundle.refresh().await.unwrap().unwrap();
@@ -137,13 +90,13 @@ async fn a_push_brings_what_it_changed_with_its_commit_and_author() {
 
 #[tokio::test]
 async fn a_clone_tells_after_a_restart_what_it_fetched_while_the_repository_is_away() {
-    let workshop = Workshop::new();
+    let workshop = GitWorkshop::new();
     workshop.write("a.toml", "a = 1");
     let id = workshop.commit("First");
     workshop.push(&["main"]);
-    workshop.bundle(main_branch(), "").refresh().await.unwrap().unwrap();
+    bundle(&workshop, main_branch(), "").refresh().await.unwrap().unwrap();
     std::fs::rename(workshop.path("origin.git"), workshop.path("away.git")).unwrap();
-    let mut bundle = workshop.bundle(main_branch(), "");
+    let mut bundle = bundle(&workshop, main_branch(), "");
     let news = bundle.cached().await.unwrap();
     assert_eq!(
         (news.commit.as_ref().unwrap().id.as_str(), texts(&news)),
@@ -157,13 +110,13 @@ async fn a_clone_tells_after_a_restart_what_it_fetched_while_the_repository_is_a
 
 #[tokio::test]
 async fn a_force_push_brings_what_is_there_now() {
-    let workshop = Workshop::new();
+    let workshop = GitWorkshop::new();
     workshop.write("a.toml", "a = 1");
     workshop.commit("First");
     workshop.write("b.toml", "b = 1");
     workshop.commit("Second");
     workshop.push(&["main"]);
-    let mut bundle = workshop.bundle(main_branch(), "");
+    let mut bundle = bundle(&workshop, main_branch(), "");
     bundle.refresh().await.unwrap().unwrap();
     workshop.git(&workshop.tree(), &["reset", "-q", "--hard", "HEAD~1"]);
     workshop.write("a.toml", "a = 3");
@@ -175,7 +128,7 @@ async fn a_force_push_brings_what_is_there_now() {
 
 #[tokio::test]
 async fn branches_tags_commits_and_folders_are_followed() {
-    let workshop = Workshop::new();
+    let workshop = GitWorkshop::new();
     workshop.write("dags/a.toml", "a = 1");
     workshop.write("other/b.toml", "b = 1");
     let first = workshop.commit("First");
@@ -185,7 +138,7 @@ async fn branches_tags_commits_and_folders_are_followed() {
     workshop.push(&["main", "v1"]);
     let one = |tracking: Tracking| {
         let _ = std::fs::remove_dir_all(workshop.path("clone"));
-        let mut bundle = workshop.bundle(tracking, "dags");
+        let mut bundle = bundle(&workshop, tracking, "dags");
         async move { texts(&bundle.refresh().await.unwrap().unwrap()) }
     };
     assert_eq!(one(Tracking::parse("v1").unwrap()).await, [changed("a.toml", "a = 1")]);
@@ -194,15 +147,15 @@ async fn branches_tags_commits_and_folders_are_followed() {
     assert_eq!(one(Tracking::parse(&first).unwrap()).await, [changed("a.toml", "a = 1")]);
 
     let _ = std::fs::remove_dir_all(workshop.path("clone"));
-    let none = workshop.bundle(Tracking::parse("nowhere").unwrap(), "").refresh().await.unwrap_err().to_string();
+    let none = bundle(&workshop, Tracking::parse("nowhere").unwrap(), "").refresh().await.unwrap_err().to_string();
     assert!(none.contains("tracking_ref"), "{none}");
-    let none = workshop.bundle(main_branch(), "nowhere").refresh().await.unwrap_err().to_string();
+    let none = bundle(&workshop, main_branch(), "nowhere").refresh().await.unwrap_err().to_string();
     assert!(none.contains("has no folder 'nowhere'") && none.contains("subdir"), "{none}");
 }
 
 #[tokio::test]
 async fn odd_files_are_reported_one_by_one() {
-    let workshop = Workshop::new();
+    let workshop = GitWorkshop::new();
     workshop.write("good.toml", "a = 1");
     workshop.write("binary.toml", [0xff, 0xfe, 0x00]);
     workshop.write("huge.toml", vec![b'#'; 2 << 20]);
@@ -211,7 +164,7 @@ async fn odd_files_are_reported_one_by_one() {
     std::os::unix::fs::symlink("/etc/passwd", workshop.tree().join("link.sql")).unwrap();
     workshop.commit("Odd");
     workshop.push(&["main"]);
-    let news = workshop.bundle(main_branch(), "").refresh().await.unwrap().unwrap();
+    let news = bundle(&workshop, main_branch(), "").refresh().await.unwrap().unwrap();
     let texts = texts(&news);
     let text = |name: &str| texts.iter().find(|(path, _)| path == name).unwrap().1.clone().unwrap();
     assert_eq!(text("good.toml"), "a = 1");
@@ -225,13 +178,13 @@ async fn odd_files_are_reported_one_by_one() {
 
 #[tokio::test]
 async fn ten_thousand_branches_are_not_fetched() {
-    let workshop = Workshop::new();
+    let workshop = GitWorkshop::new();
     workshop.write("a.toml", "a = 1");
     let id = workshop.commit("First");
     workshop.push(&["main"]);
     let refs: String = (0..10_000).map(|n| format!("{id} refs/heads/branch-{n}\n")).collect();
     std::fs::write(workshop.path("origin.git/packed-refs"), refs).unwrap();
-    let news = workshop.bundle(main_branch(), "").refresh().await.unwrap().unwrap();
+    let news = bundle(&workshop, main_branch(), "").refresh().await.unwrap().unwrap();
     assert_eq!(texts(&news), [changed("a.toml", "a = 1")]);
     let refs = workshop.git(&workshop.path("clone"), &["for-each-ref"]);
     assert_eq!(refs.lines().count(), 1, "{refs}");
@@ -239,12 +192,12 @@ async fn ten_thousand_branches_are_not_fetched() {
 
 #[tokio::test]
 async fn a_clone_that_is_spoilt_says_so() {
-    let workshop = Workshop::new();
+    let workshop = GitWorkshop::new();
     workshop.write("a.toml", "a = 1");
     workshop.commit("First");
     workshop.push(&["main"]);
     std::fs::create_dir_all(workshop.path("clone")).unwrap();
     std::fs::write(workshop.path("clone/HEAD"), "nonsense").unwrap();
-    let trouble = workshop.bundle(main_branch(), "").refresh().await.unwrap_err().to_string();
+    let trouble = bundle(&workshop, main_branch(), "").refresh().await.unwrap_err().to_string();
     assert!(trouble.contains("Remove it, and it is fetched again"), "{trouble}");
 }

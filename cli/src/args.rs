@@ -2,6 +2,7 @@
 
 mod approvals;
 mod backfill;
+mod bundles;
 mod changes;
 mod simulate;
 
@@ -11,6 +12,7 @@ use clap::{Args as ClapArgs, Parser, Subcommand};
 
 pub(crate) use approvals::{AnswerArgs, ApprovalsCommand, QuestionArgs};
 pub(crate) use backfill::{BackfillArgs, BackfillCommand, ReprocessArg};
+pub(crate) use bundles::{BundlesCommand, DiffArgs, RollbackArgs};
 pub(crate) use changes::{ChangeArgs, RunMark, SelectArgs, TaskMark};
 pub(crate) use simulate::SimulateArgs;
 
@@ -69,6 +71,15 @@ pub(crate) enum Command {
     /// Assets: what tasks change and DAGs wait for.
     #[command(subcommand)]
     Assets(AssetsCommand),
+    /// Make a DAG repository: an example, the configuration, the editor schema, a CI workflow.
+    Init {
+        /// The folder.
+        #[arg(default_value = ".")]
+        folder: PathBuf,
+    },
+    /// Where DAG files come from.
+    #[command(subcommand)]
+    Bundles(BundlesCommand),
     /// Pools.
     #[command(subcommand)]
     Pools(PoolsCommand),
@@ -168,6 +179,14 @@ pub(crate) enum DagsCommand {
     Pause(DagArg),
     /// Make scheduled runs again.
     Unpause(DagArg),
+    /// The JSON Schema of DAG files, for editors.
+    Schema,
+    /// The versions of a DAG, with commit, author and runs.
+    Versions(DagArg),
+    /// What differs between two versions.
+    Diff(DiffArgs),
+    /// Give new runs an older version.
+    Rollback(RollbackArgs),
     /// Start a run by hand.
     Trigger(TriggerArgs),
     /// Run a DAG file through the real scheduling code in simulated time.

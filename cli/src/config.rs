@@ -18,6 +18,8 @@ use windrose_core::dag_file::Defaults;
 use windrose_core::mapping::MAX_MAP_LENGTH;
 use windrose_operators::secrets::{SecretsBackend, backend_from_config};
 
+use crate::bundles::BundleConfig;
+
 /// The file that is read if no other is named.
 pub(crate) const FILE: &str = "windrose.toml";
 
@@ -33,8 +35,10 @@ pub(crate) struct Config {
     pub database: Option<String>,
     /// The folder for the database, task logs, the encryption key and caches.
     pub data: PathBuf,
-    /// The folder with DAG files.
+    /// The folder with DAG files, if there are no `bundles`.
     pub dags: PathBuf,
+    /// Where DAG files come from.
+    pub bundles: Vec<BundleConfig>,
     /// Base64 of the 32 bytes with which connections and variables are encrypted; several, separated by commas, for
     /// rotation (the first encrypts). Default: the file `key` in the data folder, made at the first start.
     pub encryption_key: Option<String>,
@@ -133,6 +137,7 @@ impl Default for Config {
             database: None,
             data: ".windrose".into(),
             dags: "dags".into(),
+            bundles: Vec::new(),
             encryption_key: None,
             log: "info".into(),
             dag_defaults: DagDefaults {

@@ -49,6 +49,28 @@ pub enum ProblemKind {
     NotSupported,
 }
 
+/// A file or folder of the bundle that a task names. It belongs to the DAG's version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NamedFile {
+    /// The parameter that names it.
+    pub parameter: String,
+    /// The name as it is written.
+    pub name: String,
+    /// What it is.
+    pub kind: NamedFileKind,
+}
+
+/// What a task names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum NamedFileKind {
+    /// A file.
+    File,
+    /// Python code: what it imports from the bundle belongs to it.
+    Python,
+    /// A file, or a folder with everything below it.
+    Tree,
+}
+
 /// What validation asks about operators.
 pub trait Catalog: Send + Sync {
     /// How tasks of this operator are treated; `None` if there is no such operator.
@@ -74,6 +96,21 @@ pub trait Catalog: Send + Sync {
     /// Everything wrong with a notifier's parameters, as [`Catalog::check`] says it of operators.
     fn check_notifier(&self, _notifier: &str, _params: &Map<String, Value>) -> Vec<ParameterProblem> {
         Vec::new()
+    }
+
+    /// The files that a task with these parameters names. Names that are only made at run time are left out.
+    fn files(&self, _operator: &str, _params: &Map<String, Value>) -> Vec<NamedFile> {
+        Vec::new()
+    }
+
+    /// A JSON Schema of an operator's parameters as they are written, templates included: `description` is what it does.
+    fn schema(&self, _operator: &str) -> Option<Value> {
+        None
+    }
+
+    /// The same of a notifier.
+    fn notifier_schema(&self, _notifier: &str) -> Option<Value> {
+        None
     }
 
     /// Names of the parameters in which templates are rendered.

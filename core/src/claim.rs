@@ -17,7 +17,7 @@ pub struct Claim {
     pub key: TaskInstanceKey,
     /// The DAG version the run is pinned to.
     pub dag: Arc<Dag>,
-    /// The folder of the DAG file.
+    /// The folder of the DAG file, relative to its bundle; or an absolute one, where the bundle is a folder of this machine.
     pub dag_folder: PathBuf,
     /// The position of the task in [`Dag::tasks`].
     pub position: usize,

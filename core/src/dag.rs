@@ -72,6 +72,8 @@ pub struct Dag {
     pub vars: Map<String, Value>,
     /// Run parameters: name → JSON Schema with `default`.
     pub params: IndexMap<String, Param>,
+    /// Files beside those that tasks name, as patterns (`data/*.csv`) relative to the DAG's folder.
+    pub files: Vec<String>,
     /// Tasks in the order of the file; the position is the node's index in [`Dag::graph`].
     pub tasks: Vec<Task>,
     /// Task groups by id.
@@ -122,6 +124,7 @@ impl Dag {
             render_native: false,
             vars: Map::new(),
             params: IndexMap::new(),
+            files: Vec::new(),
             tasks,
             groups: IndexMap::new(),
             graph,

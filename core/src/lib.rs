@@ -13,6 +13,7 @@ pub mod claim;
 pub mod connection;
 pub mod dag;
 pub mod dag_file;
+pub mod dag_version;
 pub mod deadline;
 pub mod ids;
 pub mod jitter;

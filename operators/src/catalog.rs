@@ -7,8 +7,10 @@ use std::time::Duration;
 use jsonschema::error::ValidationErrorKind;
 use jsonschema::{ValidationError, Validator};
 use serde_json::{Map, Value};
-use windrose_core::catalog::{Catalog, OperatorKind, ParameterProblem, ProblemKind};
+use windrose_core::catalog::{Catalog, NamedFile, OperatorKind, ParameterProblem, ProblemKind};
 
+use crate::editor_schema::editor_schema;
+use crate::named_files::{named_files, without_file_tables};
 use crate::notifiers::{NOTIFIERS, find_notifier, notifier_of_table};
 use crate::operator::OperatorEntry;
 use crate::registry::{REGISTRY, find};
@@ -44,6 +46,18 @@ impl Catalog for OperatorCatalog {
         find_notifier(notifier).map(|entry| check_parameters(entry, params)).unwrap_or_default()
     }
 
+    fn files(&self, operator: &str, params: &Map<String, Value>) -> Vec<NamedFile> {
+        find(operator).map(|entry| named_files(entry, params)).unwrap_or_default()
+    }
+
+    fn schema(&self, operator: &str) -> Option<Value> {
+        find(operator).map(editor_schema)
+    }
+
+    fn notifier_schema(&self, notifier: &str) -> Option<Value> {
+        find_notifier(notifier).map(editor_schema)
+    }
+
     fn template_fields(&self, operator: &str) -> &'static [&'static str] {
         find(operator).map(OperatorEntry::template_fields).unwrap_or_default()
     }
@@ -53,6 +67,7 @@ impl Catalog for OperatorCatalog {
 #[must_use]
 pub fn check_parameters(entry: &'static OperatorEntry, params: &Map<String, Value>) -> Vec<ParameterProblem> {
     let schema = entry.schema();
+    let params = &without_file_tables(entry, params);
     let mut problems = unknown_keys(&[], params.keys(), schema);
     problems.extend(not_supported(params, schema));
     problems.extend(notifier_problems(params, schema));

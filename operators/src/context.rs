@@ -43,7 +43,9 @@ pub struct TaskInfo {
     pub next_run_after: Option<Timestamp>,
     /// Makes templates yield values.
     pub render_native: bool,
-    /// The folder of the DAG file, where scripts are found.
+    /// The top of the bundle, with the files that belong to the DAG's version.
+    pub bundle_folder: std::path::PathBuf,
+    /// The folder of the DAG file in it, where scripts are found first.
     pub dag_folder: std::path::PathBuf,
     /// Environment variables for processes.
     pub env: IndexMap<String, String>,
@@ -62,6 +64,22 @@ pub struct TaskInfo {
     pub superseded: Option<Value>,
     /// Airflow's template context as JSON, for processes that want it (`logical_date`, `ds`, `params`, …).
     pub template_context: Value,
+}
+
+impl TaskInfo {
+    /// The DAG file is at the top of this bundle.
+    pub fn is_in(&mut self, bundle: &std::path::Path) {
+        bundle.clone_into(&mut self.bundle_folder);
+        bundle.clone_into(&mut self.dag_folder);
+    }
+
+    /// A file of the DAG's version that the task names.
+    ///
+    /// # Errors
+    /// A sentence that says why it is refused or not there.
+    pub fn file(&self, name: &str) -> Result<std::path::PathBuf, String> {
+        crate::dag_files::dag_file(&self.bundle_folder, &self.dag_folder, name)
+    }
 }
 
 /// What an operator may ask of the world around it. The worker provides it; tests bring their own.

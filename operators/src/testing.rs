@@ -264,6 +264,7 @@ impl TestTask {
             run_type: RunType::Manual,
             next_run_after: None,
             render_native: false,
+            bundle_folder: folder.path().to_owned(),
             dag_folder: folder.path().to_owned(),
             env: indexmap::IndexMap::new(),
             params: indexmap::IndexMap::new(),

@@ -160,7 +160,7 @@ async fn a_function_is_told_the_columns_even_of_no_rows_and_may_prevent_the_comm
     let Value::Object(parameters) = parameters else { panic!("an object") };
     let runnable = registry::find("sql_execute_query").unwrap().build(parameters).unwrap();
     let task = TestTask::new("query").connection(connection(&database, "postgres"));
-    let (ctx, _) = task.with(|info| info.dag_folder = folder.path().to_owned()).build();
+    let (ctx, _) = task.with(|info| info.is_in(folder.path())).build();
     let error = runnable.execute(&ctx).await.unwrap_err().to_string();
     assert!(error.contains("no row with [('id', 23), ('day', 1082)]"), "{error}");
     let there = run(&database, json!({ "sql": "SELECT to_regclass('t')::text" })).await.unwrap();

@@ -280,7 +280,7 @@ impl Driver {
         let facts = Arc::new(row.facts);
         let version = self.dags.version(&facts.dag_id, &facts.dag_version, &self.store).await?;
         let tasks = snapshots(self.store.tasks(facts.key).await?, version.plan.dag());
-        let folder = self.dags.folder_of(&version);
+        let folder = version.folder();
         Ok((RunMachine::restore(version.plan, facts, row.state, row.started_at, row.ended_at, tasks), folder))
     }
 
@@ -301,7 +301,7 @@ impl Driver {
 
     /// The run goes on under this version from now on.
     pub(crate) async fn repin(&mut self, now: Timestamp, run: RunKey, version: &Version) -> Result<(), StoreError> {
-        let folder = self.dags.folder_of(version);
+        let folder = version.folder();
         let Some(live) = self.runs.live.get_mut(&run) else { return Ok(()) };
         live.folder = folder;
         let facts = RunFacts { dag_version: version.hash.clone(), ..live.machine.facts().as_ref().clone() };

@@ -250,7 +250,7 @@ impl Driver {
             Some(facts) => self.version_to_watch(facts).await?,
             None => self.dags.newest(dag_id).cloned(),
         };
-        let Some(folder) = version.map(|version| self.dags.folder_of(&version)) else { return Ok(()) };
+        let Some(folder) = version.map(|version| version.folder()) else { return Ok(()) };
         let about = match &missed.run {
             Some(facts) => About::run(&missed.dag, folder, facts, first, began, now),
             None => About::dag(&missed.dag, folder, now),

@@ -2,29 +2,32 @@
 //!
 //! Nothing leaves the process before the commit. A crash anywhere is repaired by loading the rows again.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use rand::RngExt as _;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use windrose_core::ids::{DagId, RunId, RunKey};
+use windrose_bundles::{Delivery, Feed, RemoteBundle};
+use windrose_core::ids::{BundleName, DagId, RunId, RunKey};
+use windrose_core::run::DataInterval;
 use windrose_core::time::{Clock, Timestamp};
 use windrose_engine::run_creation::RunCreation;
-use windrose_store::{DagChange, Listener, PoolRow, Store, StoreError, Topic};
+use windrose_store::{Listener, PoolRow, Store, StoreError, Topic};
 
-use crate::Options;
 use crate::assets::Assets;
 use crate::backfill::Backfills;
-use crate::dag_folder::{DagFolder, FolderWatch};
-use crate::dag_set::{DagSet, Reading};
+use crate::dag_reading::Reading;
+use crate::dag_set::DagSet;
 use crate::deadlines::Watch;
 use crate::error::SchedulerError;
 use crate::handle::{Desk, Message};
+use crate::local_bundles::{LocalBundle, Watches};
 use crate::runs::{Runs, Survivors};
 use crate::sweep::{News, Sweep};
 use crate::turn::{Resuming, Work};
+use crate::{BundleOptions, Options};
 
 /// How many messages one batch takes at most: a commit of more would make the first of them wait too long.
 const BATCH: usize = 2_000;
@@ -44,14 +47,19 @@ pub(crate) struct Driver {
     clock: Arc<dyn Clock>,
     pub(crate) desk: Desk,
     pub(crate) dags: DagSet,
-    pub(crate) folder: DagFolder,
-    paused_at_creation: bool,
+    pub(crate) local: Vec<LocalBundle>,
+    /// Until the loop begins to ask them.
+    pub(crate) remote: Vec<(Box<dyn RemoteBundle>, Duration)>,
+    /// The bundles by name, with where they are.
+    pub(crate) bundle_list: Vec<(BundleName, String)>,
     pub(crate) parallelism: usize,
     /// The queues that have workers; `None` is all.
     pub(crate) queues: Option<BTreeSet<String>>,
     pub(crate) creation: RunCreation,
     pub(crate) runs: Runs,
     pub(crate) paused: HashSet<DagId>,
+    /// What the newest automated run of each DAG stands for, while many DAGs are taken in.
+    pub(crate) last_intervals: Option<HashMap<DagId, DataInterval>>,
     pub(crate) backfills: Backfills,
     pub(crate) watch: Watch,
     /// When a waiting run may start for the sake of its own date.
@@ -81,6 +89,7 @@ enum Wake {
     Message(Option<Message>),
     Topic(Topic),
     Files,
+    Delivery(Delivery),
     Time,
     Stop,
 }
@@ -93,8 +102,10 @@ impl Driver {
         desk: Desk,
     ) -> Result<Self, SchedulerError> {
         let mut driver = Self::new(store, clock, options, desk);
-        driver.read_files().await?;
+        driver.read_last_intervals().await?;
+        driver.read_bundles().await?;
         driver.restore().await?;
+        driver.last_intervals = None;
         driver.send_again().await?;
         Ok(driver)
     }
@@ -115,19 +126,34 @@ impl Driver {
 
     fn new(store: Store, clock: Arc<dyn Clock>, options: Options, desk: Desk) -> Self {
         let paused_at_creation = options.defaults.dags_are_paused_at_creation;
-        let reading = Reading { catalog: options.catalog, defaults: Arc::new(options.defaults) };
+        let reading = Reading { catalog: options.catalog, defaults: Arc::new(options.defaults), paused_at_creation };
+        let (mut local, mut remote, mut bundle_list) = (Vec::new(), Vec::new(), Vec::new());
+        for bundle in options.bundles {
+            match bundle {
+                BundleOptions::Folder { name, root } => {
+                    bundle_list.push((name.clone(), root.display().to_string()));
+                    local.push(LocalBundle::new(name, root));
+                }
+                BundleOptions::Remote { bundle, location, every } => {
+                    bundle_list.push((bundle.name().clone(), location));
+                    remote.push((bundle, every));
+                }
+            }
+        }
         Self {
             store,
             clock,
             desk,
-            dags: DagSet::new(options.dags.clone(), reading),
-            folder: DagFolder::new(options.dags),
-            paused_at_creation,
+            dags: DagSet::new(reading),
+            local,
+            remote,
+            bundle_list,
             parallelism: options.parallelism,
             queues: options.queues,
             creation: RunCreation::default(),
             runs: Runs::default(),
             paused: HashSet::new(),
+            last_intervals: None,
             backfills: Backfills::default(),
             watch: Watch::default(),
             next_start: None,
@@ -150,7 +176,8 @@ impl Driver {
     }
 
     pub(crate) async fn run(mut self, stop: CancellationToken) -> Result<(), SchedulerError> {
-        let mut watch = FolderWatch::new(self.folder.root())?;
+        let mut watches = Watches::new(&self.local)?;
+        let mut feed = Feed::start(std::mem::take(&mut self.remote));
         let mut listener = self.store.listen().await?;
         // What happened before the watch and the listener began.
         self.retrying_read_files().await?;
@@ -159,13 +186,16 @@ impl Driver {
         // Until when what nobody waits for may wait.
         let mut lingers = None;
         loop {
-            let mut news = match self.wait(&mut watch, &mut listener, &stop, lingers).await {
+            let mut news = match self.wait(&mut watches, &mut feed, &mut listener, &stop, lingers).await {
                 Wake::Message(Some(message)) => {
                     work.messages.push(message);
                     false
                 }
                 Wake::Topic(topic) => {
                     self.sweep.told(News::Topic(topic));
+                    if topic == Topic::Bundles {
+                        feed.poke(None);
+                    }
                     self.retrying_woken(topic, &mut work).await?;
                     true
                 }
@@ -174,11 +204,15 @@ impl Driver {
                     self.retrying_read_files().await?;
                     true
                 }
+                Wake::Delivery(delivery) => {
+                    self.retrying_delivery(delivery).await?;
+                    true
+                }
                 Wake::Time => true,
                 Wake::Message(None) | Wake::Stop => return Ok(()),
             };
             // Here and not only when nothing else happens: a busy loop has to be swept too.
-            news |= self.sweep(&mut watch, &mut work).await?;
+            news |= self.sweep(&mut watches, &mut work).await?;
             while work.messages.len() < BATCH
                 && let Ok(message) = self.desk.inbox.try_recv()
             {
@@ -195,7 +229,8 @@ impl Driver {
 
     async fn wait(
         &mut self,
-        watch: &mut FolderWatch,
+        watches: &mut Watches,
+        feed: &mut Feed,
         listener: &mut Listener,
         stop: &CancellationToken,
         lingers: Option<Instant>,
@@ -211,7 +246,8 @@ impl Driver {
             () = stop.cancelled() => Wake::Stop,
             message = self.desk.inbox.recv() => Wake::Message(message),
             topic = listener.next() => Wake::Topic(topic),
-            () = watch.changed() => Wake::Files,
+            () = watches.changed() => Wake::Files,
+            delivery = feed.next() => Wake::Delivery(delivery),
             () = tokio::time::sleep_until(until) => Wake::Time,
         }
     }
@@ -223,64 +259,6 @@ impl Driver {
                 Err(SchedulerError::Store(error)) if error.is_retryable() => self.pause_after(&error).await,
                 outcome => return outcome,
             }
-        }
-    }
-
-    /// How many files had changed.
-    pub(crate) async fn retrying_read_files(&mut self) -> Result<usize, SchedulerError> {
-        match self.read_files().await {
-            // The folder may be away for a moment, as when git replaces it; the DAGs stay as they are.
-            Err(error @ SchedulerError::DagFolder { .. }) => {
-                tracing::error!(%error, "DAG files cannot be read");
-                self.sweep.watch_is_blind = true;
-                Ok(0)
-            }
-            Err(SchedulerError::Store(error)) if error.is_retryable() => {
-                self.pause_after(&error).await;
-                self.folder = DagFolder::new(self.folder.root().to_owned());
-                Box::pin(self.retrying_read_files()).await
-            }
-            outcome => outcome,
-        }
-    }
-
-    /// Takes in what changed in the folder, and says how much that was.
-    async fn read_files(&mut self) -> Result<usize, SchedulerError> {
-        let mut changed = 0;
-        loop {
-            let mut folder = std::mem::replace(&mut self.folder, DagFolder::new(std::path::PathBuf::new()));
-            let (folder, changes) = match tokio::task::spawn_blocking(move || {
-                let changes = folder.scan();
-                (folder, changes)
-            })
-            .await
-            {
-                Ok(scanned) => scanned,
-                Err(panic) => std::panic::resume_unwind(panic.into_panic()),
-            };
-            self.folder = folder;
-            let changes = changes?;
-            if changes.is_empty() {
-                return Ok(changed);
-            }
-            changed += changes.len();
-            let now = self.now();
-            let before = self.dags.ids();
-            let arrivals = self.dags.apply(changes, self.paused_at_creation, &self.store, now).await?;
-            for arrival in &arrivals {
-                let DagChange { paused, passed_over, .. } = arrival.change;
-                self.schedule_dag(&arrival.dag_id, paused, passed_over).await?;
-            }
-            for gone in before.difference(&self.dags.ids()) {
-                self.creation.remove_dag(gone);
-                self.watch.changed_dags.insert(gone.clone());
-                self.assets.triggers.remove_dag(gone);
-            }
-            let freed = self.dags.freed();
-            if freed.is_empty() {
-                return Ok(changed);
-            }
-            freed.iter().for_each(|path| self.folder.forget(path));
         }
     }
 

@@ -9,7 +9,7 @@ mod assets;
 mod backfill;
 mod change;
 mod commands;
-mod dag_folder;
+mod dag_reading;
 mod dag_set;
 mod deadlines;
 mod drive;
@@ -17,6 +17,8 @@ mod error;
 pub mod explain;
 mod failure_streak;
 mod handle;
+mod intake;
+mod local_bundles;
 mod new_runs;
 mod notices;
 mod outbox;
@@ -36,8 +38,10 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
+use windrose_bundles::RemoteBundle;
 use windrose_core::catalog::Catalog;
 use windrose_core::dag_file::Defaults;
+use windrose_core::ids::BundleName;
 use windrose_core::time::Clock;
 use windrose_store::Store;
 
@@ -45,16 +49,35 @@ pub use approvals::AnswerRequest;
 pub use backfill::{BackfillPlan, BackfillRequest, PlannedDate, plan_backfill};
 pub use change::{Action, Change, RunPlan, plan_change};
 pub use commands::{Command, Failed};
-pub use dag_folder::{DagFolder, FileChange, FolderWatch};
 pub use error::SchedulerError;
 pub use explain::{Explanation, Subject};
 pub use handle::{Cancellation, Handle, Stopped, Taken};
 pub use trigger::ManualRun;
 
+/// A bundle of DAG files.
+pub enum BundleOptions {
+    /// A folder, watched.
+    Folder {
+        /// Its name.
+        name: BundleName,
+        /// The folder.
+        root: PathBuf,
+    },
+    /// Somebody has to be asked.
+    Remote {
+        /// Who.
+        bundle: Box<dyn RemoteBundle>,
+        /// Where that is, for people.
+        location: String,
+        /// How often.
+        every: Duration,
+    },
+}
+
 /// How a scheduler is to work.
 pub struct Options {
-    /// The folder of DAG files.
-    pub dags: PathBuf,
+    /// Where DAG files come from. Of two files with the same DAG id, the one in the earlier bundle counts at the first load.
+    pub bundles: Vec<BundleOptions>,
     /// What DAG files are checked against.
     pub catalog: Arc<dyn Catalog>,
     /// What a DAG has if its file says nothing.

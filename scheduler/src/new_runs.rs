@@ -46,7 +46,7 @@ impl Driver {
                 return Ok(());
             }
         };
-        let last = self.store.last_automated_run(dag_id).await?.and_then(|run| run.facts.data_interval);
+        let last = self.last_interval(dag_id).await?;
         let scheduled = ScheduledDag {
             timetable,
             bounds: Bounds::from(dag.as_ref()),
@@ -60,6 +60,22 @@ impl Driver {
         };
         self.creation.upsert_dag(dag_id, scheduled);
         self.set_paused(dag_id, paused);
+        Ok(())
+    }
+
+    /// What the run stands for from which the DAG's timetable goes on.
+    async fn last_interval(&self, dag_id: &DagId) -> Result<Option<DataInterval>, StoreError> {
+        if let Some(known) = &self.last_intervals {
+            return Ok(known.get(dag_id).copied());
+        }
+        Ok(self.store.last_automated_run(dag_id).await?.and_then(|run| run.facts.data_interval))
+    }
+
+    /// Reads that for all DAGs at once, for as long as many are to be scheduled and none gets a run.
+    pub(crate) async fn read_last_intervals(&mut self) -> Result<(), StoreError> {
+        let runs = self.store.last_automated_runs().await?.into_iter();
+        let intervals = runs.filter_map(|(dag_id, run)| run.facts.data_interval.map(|interval| (dag_id, interval)));
+        self.last_intervals = Some(intervals.collect());
         Ok(())
     }
 
@@ -181,7 +197,7 @@ impl Driver {
                 return Ok(());
             }
         };
-        let folder = self.dags.folder_of(&version);
+        let folder = version.folder();
         let depends = version.plan.depends_on_past();
         let rows = match waiting.tasks {
             Tasks::Fresh | Tasks::InMemory => Vec::new(),

@@ -220,7 +220,7 @@ impl Driver {
                 let Some(run) = self.store.run(run).await.map_err(Unusable::Store)? else { return Ok(None) };
                 let version = self.dags.version(&run.facts.dag_id, &run.facts.dag_version, &self.store).await?;
                 let number = facts.get("try_number").and_then(Value::as_u64).and_then(|n| u32::try_from(n).ok());
-                let folder = self.dags.folder_of(&version);
+                let folder = version.folder();
                 let task = Some((task, map_index, number.unwrap_or(1)));
                 let facts = Arc::new(run.facts);
                 About::run(version.plan.dag(), folder, &facts, task, run.started_at, content.created_at)
@@ -228,7 +228,7 @@ impl Driver {
             _ => self
                 .dags
                 .newest(&content.dag_id)
-                .and_then(|version| About::dag(version.plan.dag(), self.dags.folder_of(version), content.created_at)),
+                .and_then(|version| About::dag(version.plan.dag(), version.folder(), content.created_at)),
         };
         Ok(about.map(|about| NotificationClaim { id, claim: about.claim(), notifier, facts, tries, due_at }))
     }

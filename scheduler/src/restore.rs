@@ -66,7 +66,7 @@ impl Driver {
         }
         let tasks = self.store.tasks(facts.key).await?;
         let snapshots = snapshots(tasks, version.plan.dag());
-        let folder = self.dags.folder_of(&version);
+        let folder = version.folder();
         let depends = version.plan.depends_on_past();
         let machine =
             RunMachine::restore(version.plan, Arc::clone(&facts), row.state, row.started_at, row.ended_at, snapshots);

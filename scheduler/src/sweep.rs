@@ -8,9 +8,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 use windrose_store::Topic;
 
-use crate::dag_folder::FolderWatch;
 use crate::drive::Driver;
 use crate::error::SchedulerError;
+use crate::local_bundles::Watches;
 use crate::turn::Work;
 
 /// A wake-up that comes within this time after the sweep was not lost, only slower.
@@ -38,7 +38,7 @@ pub(crate) struct Sweep {
     /// Found, and perhaps still told of.
     found: Vec<Found>,
     caught: Arc<AtomicU64>,
-    /// The folder of DAG files was away, so the watch on it may watch nothing.
+    /// A folder of DAG files was away, so the watch on it may watch nothing.
     pub(crate) watch_is_blind: bool,
 }
 
@@ -76,7 +76,7 @@ impl Sweep {
 
 impl Driver {
     /// Looks if it is time to; true if it looked.
-    pub(crate) async fn sweep(&mut self, watch: &mut FolderWatch, work: &mut Work) -> Result<bool, SchedulerError> {
+    pub(crate) async fn sweep(&mut self, watches: &mut Watches, work: &mut Work) -> Result<bool, SchedulerError> {
         self.sweep.count_late();
         if self.sweep.last.elapsed() < self.sweep.every {
             return Ok(false);
@@ -91,16 +91,16 @@ impl Driver {
         let changed = self.retrying_read_files().await?;
         self.sweep.note(News::Files, changed);
         if changed > 0 || self.sweep.watch_is_blind {
-            self.watch_again(watch);
+            self.watch_again(watches);
         }
         self.sweep.last = Instant::now();
         Ok(true)
     }
 
-    fn watch_again(&mut self, watch: &mut FolderWatch) {
-        match FolderWatch::new(self.folder.root()) {
+    fn watch_again(&mut self, watches: &mut Watches) {
+        match Watches::new(&self.local) {
             Ok(new) => {
-                *watch = new;
+                *watches = new;
                 self.sweep.watch_is_blind = false;
             }
             Err(error) => {

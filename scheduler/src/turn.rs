@@ -162,9 +162,9 @@ impl Driver {
                 work.commands = self.store.pending_commands().await?;
                 Ok(work.commands.len())
             }
-            Topic::Dags => self.refresh_paused().await,
+            Topic::Dags => Ok(self.refresh_paused().await? + self.refresh_versions().await?),
             Topic::Settings => self.refresh_pools().await,
-            Topic::Runs => Ok(0),
+            Topic::Runs | Topic::Bundles => Ok(0),
         }
     }
 }

@@ -25,6 +25,7 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
     },
     Migration { version: 6, name: "approvals", sql: include_str!("../../migrations/0006_approvals.sql") },
     Migration { version: 7, name: "deadlines", sql: include_str!("../../migrations/0007_deadlines.sql") },
+    Migration { version: 8, name: "bundles", sql: include_str!("../../migrations/0008_bundles.sql") },
 ];
 
 /// The version this program works with.

@@ -31,11 +31,13 @@ pub enum Topic {
     Dags,
     /// A pool, connection or variable was changed.
     Settings,
+    /// Somebody wants bundles to be asked for news.
+    Bundles,
 }
 
 impl Topic {
     /// Every topic.
-    pub const ALL: [Self; 4] = [Self::Commands, Self::Runs, Self::Dags, Self::Settings];
+    pub const ALL: [Self; 5] = [Self::Commands, Self::Runs, Self::Dags, Self::Settings, Self::Bundles];
 
     const fn as_str(self) -> &'static str {
         match self {
@@ -43,6 +45,7 @@ impl Topic {
             Self::Runs => "runs",
             Self::Dags => "dags",
             Self::Settings => "settings",
+            Self::Bundles => "bundles",
         }
     }
 

@@ -44,7 +44,7 @@ impl Lab {
         BufReader::new(child.stdout.take().expect("its output")).read_line(&mut line).expect("its first line");
         let endpoints = serde_json::from_str(&line).expect("the lab's endpoints; it did not start");
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-        let http = reqwest::Client::builder().no_proxy().build().expect("an HTTP client");
+        let http = crate::http_client();
         Self { child, endpoints, http, runtime, _folder: folder }
     }
 

@@ -1,7 +1,9 @@
-//! The web server: plain read-only pages of DAGs, runs, task instances and logs, `/health` and `/metrics`.
+//! The web server: plain read-only pages of DAGs, runs, task instances and logs, `/health` and `/metrics`, and what git
+//! servers call after a push.
 //!
 //! There is no sign-in yet, so whoever serves it binds to loopback only. Nothing here changes anything.
 
+mod bundle_hooks;
 mod error;
 mod health;
 mod metrics;
@@ -19,6 +21,8 @@ use windrose_core::time::Clock;
 use windrose_store::Store;
 use windrose_store::task_log::TaskLogs;
 
+pub use bundle_hooks::HookSecrets;
+
 /// What the pages are made from.
 #[derive(Clone)]
 pub struct State {
@@ -34,6 +38,8 @@ pub struct State {
     pub defaults: Arc<Defaults>,
     /// What the scheduler's sweep has caught.
     pub sweep_caught: Arc<AtomicU64>,
+    /// What calls of git servers are signed with.
+    pub hooks: Arc<dyn HookSecrets>,
 }
 
 /// Serves until it is told to stop.

@@ -1,9 +1,10 @@
 //! All routes on one page.
 
 use axum::Router;
-use axum::routing::get;
+use axum::extract::DefaultBodyLimit;
+use axum::routing::{get, post};
 
-use crate::{State, health, metrics, pages};
+use crate::{State, bundle_hooks, health, metrics, pages};
 
 /// The routes of the web server.
 pub(crate) fn router(state: State) -> Router {
@@ -12,6 +13,10 @@ pub(crate) fn router(state: State) -> Router {
         .route("/dags/{dag_id}", get(pages::dag))
         .route("/dags/{dag_id}/runs/{run_id}", get(pages::run))
         .route("/dags/{dag_id}/runs/{run_id}/tasks/{task_id}/{map_index}/tries/{try_number}", get(pages::log))
+        .route(
+            "/webhooks/bundles/{name}",
+            post(bundle_hooks::pushed).layer(DefaultBodyLimit::max(bundle_hooks::MAX_BYTES)),
+        )
         .route("/health", get(health::health))
         .route("/metrics", get(metrics::metrics))
         .fallback(pages::not_found)

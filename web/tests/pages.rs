@@ -1,6 +1,7 @@
 //! The pages, asked for over HTTP, over a real database.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
@@ -14,13 +15,24 @@ use windrose_core::run::RunFacts;
 use windrose_core::run_state::{RunState, RunType};
 use windrose_core::time::{Clock, Timestamp};
 use windrose_store::task_log::TaskLogs;
-use windrose_store::{Batch, EncryptionKey, ImportErrorRow, LoadedDag, NewRun, NewTask, Store};
+use windrose_store::{
+    Batch, BundleLoad, DEFAULT_BUNDLE, EncryptionKey, ImportErrorRow, LoadedDag, NewRun, NewTask, Store,
+};
 
 struct Noon;
 
 impl Clock for Noon {
     fn now(&self) -> Timestamp {
         Timestamp::from_micros(1_767_268_800_000_000)
+    }
+}
+
+struct NoHooks;
+
+#[async_trait::async_trait]
+impl windrose_web::HookSecrets for NoHooks {
+    async fn secret(&self, _bundle: &str) -> Result<Option<String>, String> {
+        Ok(None)
     }
 }
 
@@ -52,7 +64,7 @@ struct Site {
 
 impl Site {
     async fn get(&self, path: &str) -> (u16, String) {
-        let answer = reqwest::get(format!("{}{path}", self.url)).await.unwrap();
+        let answer = windrose_testkit::http_client().get(format!("{}{path}", self.url)).send().await.unwrap();
         (answer.status().as_u16(), answer.text().await.unwrap())
     }
 }
@@ -72,6 +84,7 @@ async fn site() -> Site {
         catalog: Arc::new(OnlyEmpty),
         defaults: Arc::new(Defaults::default()),
         sweep_caught: Arc::new(AtomicU64::new(7)),
+        hooks: Arc::new(NoHooks),
     };
     tokio::spawn(windrose_web::serve(listener, state, stop.clone()));
     Site { url: format!("http://{address}"), _folder: folder, _stop: stop.drop_guard() }
@@ -90,19 +103,12 @@ operator = "empty"
 
 async fn fill(store: &Store) {
     let dag = LoadedDag {
-        dag_id: "etl".into(),
-        file: "etl.toml".into(),
-        hash: "v1".into(),
-        source: SOURCE.into(),
         description: Some("<script>alert(1)</script>".into()),
-        owner: None,
         tags: vec!["daily".into()],
         schedule: Some("@daily".into()),
-        git_commit: None,
-        author: None,
-        assets: Vec::new(),
+        ..LoadedDag::plain("etl", "v1", SOURCE)
     };
-    store.put_dag(&dag, false, Noon.now()).await.unwrap();
+    store.put_dag(&dag, Noon.now()).await.unwrap();
     let facts = RunFacts {
         key: RunKey(1),
         dag_id: "etl".into(),
@@ -119,9 +125,23 @@ async fn fill(store: &Store) {
     let tasks = vec![task("archive"), task("check"), task("load"), task("a_task_of_another_version")];
     let run = NewRun { facts, state: RunState::Queued, created_at: Noon.now(), started_at: None, tasks };
     store.commit(&Batch { new_runs: vec![run], ..Batch::default() }).await.unwrap();
-    let error =
-        ImportErrorRow { file: "broken.toml".into(), dag_id: None, message: "no such operator".into(), at: Noon.now() };
-    store.replace_import_errors(&[error]).await.unwrap();
+    let error = ImportErrorRow {
+        bundle: DEFAULT_BUNDLE.into(),
+        file: "broken.toml".into(),
+        dag_id: None,
+        message: "no such operator".into(),
+        at: Noon.now(),
+        git_commit: None,
+        author: None,
+    };
+    let load = BundleLoad {
+        bundle: DEFAULT_BUNDLE.into(),
+        commit: None,
+        dags: Vec::new(),
+        present: HashSet::from(["etl".into()]),
+        errors: vec![error],
+    };
+    store.load_bundle(&load, Noon.now()).await.unwrap();
 }
 
 #[tokio::test]

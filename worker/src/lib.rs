@@ -17,6 +17,7 @@ mod prepare;
 mod render;
 mod services;
 mod verdict;
+mod version_folders;
 mod worker;
 
 pub use options::WorkerOptions;

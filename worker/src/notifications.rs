@@ -19,6 +19,7 @@ use crate::patience::patiently;
 use crate::port::Sending;
 use crate::prepare::task_info;
 use crate::render::render_notifier;
+use crate::version_folders::Place;
 use crate::worker::Shared;
 
 /// How many are sent at once.
@@ -97,7 +98,7 @@ async fn send_once(shared: &Arc<Shared>, claim: &NotificationClaim) -> Result<()
         let mut parameters = render_notifier(&services, parameters).await?;
         add_default_json(name, &mut parameters, &claim.facts);
         let runnable = entry.build(parameters).map_err(TaskError::failed)?;
-        let info = task_info(&claim.claim, services.now(), IndexMap::new(), Value::Null);
+        let info = task_info(&claim.claim, Place::of(&claim.claim), services.now(), IndexMap::new(), Value::Null);
         let ctx = TaskContext {
             info: Arc::new(info),
             cancelled: services.cancelled.clone(),

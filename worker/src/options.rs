@@ -19,6 +19,8 @@ pub struct WorkerOptions {
     pub processes: usize,
     /// Under it each attempt has a folder while it runs.
     pub scratch: PathBuf,
+    /// Under it are the files of DAG versions. Workers of one machine may share it.
+    pub versions: PathBuf,
     /// Under it are the tasks' logs.
     pub logs: PathBuf,
     /// What a task's operator is looked up in; the registry by default.
@@ -39,9 +41,11 @@ impl WorkerOptions {
     /// Options for a worker that keeps its files under these folders.
     #[must_use]
     pub fn new(scratch: impl Into<PathBuf>, logs: impl Into<PathBuf>, clock: Arc<dyn Clock>) -> Self {
+        let scratch = scratch.into();
         Self {
+            versions: scratch.with_extension("versions"),
             processes: 2 * std::thread::available_parallelism().map_or(4, usize::from),
-            scratch: scratch.into(),
+            scratch,
             logs: logs.into(),
             operators: registry::find,
             backends: Vec::new(),

@@ -1,5 +1,8 @@
 //! What a worker needs from outside, as one small interface.
 
+use std::path::PathBuf;
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use serde_json::Value;
 use windrose_core::approval::{Answer, Asked, Question};
@@ -95,6 +98,15 @@ pub enum Sending {
     },
 }
 
+/// A file that belongs to a version of a DAG.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BundleFile {
+    /// Relative to the bundle.
+    pub path: PathBuf,
+    /// What it holds.
+    pub content: Arc<[u8]>,
+}
+
 /// The worker's view of the rest of Windrose.
 #[async_trait]
 pub trait WorkerPort: Send + Sync {
@@ -112,6 +124,12 @@ pub trait WorkerPort: Send + Sync {
 
     /// The attempt's outcome. Returns when it is durable.
     async fn report(&self, report: Report) -> Result<Ack, PortError>;
+
+    /// The files of the bundle that belong to a version of a DAG, by their path in the bundle. `None` if the folder that
+    /// [`Claim::dag_folder`] names is the bundle itself.
+    async fn version_files(&self, _dag: &DagId, _version: &str) -> Result<Option<Vec<BundleFile>>, PortError> {
+        Ok(None)
+    }
 
     /// What the last attempt of this task instance and generation saved.
     async fn checkpoint(&self, key: &TaskInstanceKey, generation: u32) -> Result<Option<Value>, PortError>;

@@ -15,10 +15,12 @@ use windrose_operators::context::{TaskInfo, TaskServices as _};
 use windrose_operators::dag_files::dag_file;
 use windrose_operators::error::TaskError;
 use windrose_operators::human::asks_people;
+use windrose_operators::named_files::file_of_table;
 use windrose_operators::operator::{OperatorEntry, Runnable};
 
 use crate::render::{Rendered, Templated, render};
 use crate::services::AttemptServices;
+use crate::version_folders::Place;
 use crate::worker::Shared;
 
 /// The operator with its rendered parameters, and the facts of the attempt.
@@ -36,11 +38,14 @@ pub(crate) async fn prepare(
         return Err(TaskError::fatal(Cause::Parameters { operator: task.operator.clone(), message }));
     };
     check_params(claim)?;
+    let place = shared.versions.place(shared.port.as_ref(), claim).await.map_err(|missing| {
+        TaskError::retryable(Cause::Failed { message: format!("The task's files are not there: {missing}.") })
+    })?;
     let mut mapped = shared.mapped_values.of(services).await?;
     let mut templated = Templated { parameters: task.parameters.clone(), mapped: mapped.templates() };
-    with_file_texts(claim, entry, &mut templated.parameters)?;
+    with_file_texts(&place, entry, &mut templated.parameters)?;
     if mapped.are_parameters {
-        with_file_texts(claim, entry, &mut templated.mapped)?;
+        with_file_texts(&place, entry, &mut templated.mapped)?;
     }
     mapped.arguments.retain(|argument| !argument.is_template);
     let Rendered { parameters, env, context, map_index_name, assets } =
@@ -52,7 +57,7 @@ pub(crate) async fn prepare(
     let runnable = entry
         .build(parameters)
         .map_err(|message| TaskError::retryable(Cause::Parameters { operator: task.operator.clone(), message }))?;
-    let info = task_info(claim, shared.options.clock.now(), env, context);
+    let info = task_info(claim, place, shared.options.clock.now(), env, context);
     Ok((runnable, info))
 }
 
@@ -72,7 +77,13 @@ fn check_params(claim: &Claim) -> Result<(), TaskError> {
 }
 
 /// The facts of an attempt.
-pub(crate) fn task_info(claim: &Claim, now: Timestamp, env: IndexMap<String, String>, context: Value) -> TaskInfo {
+pub(crate) fn task_info(
+    claim: &Claim,
+    place: Place,
+    now: Timestamp,
+    env: IndexMap<String, String>,
+    context: Value,
+) -> TaskInfo {
     TaskInfo {
         dag_id: claim.dag.dag_id.clone(),
         run_id: claim.run.run_id.clone(),
@@ -84,7 +95,8 @@ pub(crate) fn task_info(claim: &Claim, now: Timestamp, env: IndexMap<String, Str
         run_type: claim.run.run_type,
         next_run_after: next_run_after(claim, now),
         render_native: claim.dag.render_native,
-        dag_folder: claim.dag_folder.clone(),
+        bundle_folder: place.root,
+        dag_folder: place.folder,
         env,
         params: claim.task().params.clone(),
         outlets: claim.task().outlets.clone(),
@@ -97,29 +109,37 @@ pub(crate) fn task_info(claim: &Claim, now: Timestamp, env: IndexMap<String, Str
 }
 
 /// Replaces names of template files by what the files hold.
-fn with_file_texts(claim: &Claim, entry: &OperatorEntry, parameters: &mut Map<String, Value>) -> Result<(), TaskError> {
+fn with_file_texts(place: &Place, entry: &OperatorEntry, parameters: &mut Map<String, Value>) -> Result<(), TaskError> {
     for (field, value) in parameters {
         let endings: Vec<_> = entry.template_files(field).collect();
         if !endings.is_empty() {
-            read_files(claim, field, &endings, value)?;
+            read_files(place, field, &endings, value)?;
         }
     }
     Ok(())
 }
 
-fn read_files(claim: &Claim, field: &str, endings: &[&str], value: &mut Value) -> Result<(), TaskError> {
+fn read_files(place: &Place, field: &str, endings: &[&str], value: &mut Value) -> Result<(), TaskError> {
     match value {
         Value::String(text) if endings.iter().any(|ending| text.ends_with(ending)) => {
-            let read = dag_file(&claim.dag_folder, text).and_then(|path| {
-                std::fs::read_to_string(path).map_err(|error| format!("'{text}' cannot be read: {error}"))
-            });
-            let template_error = |message| Cause::Template { field: field.to_owned(), line: None, message };
-            *text = read.map_err(|message| TaskError::retryable(template_error(message)))?;
+            *text = read_file(place, field, text)?;
             Ok(())
         }
-        Value::Array(items) => items.iter_mut().try_for_each(|item| read_files(claim, field, endings, item)),
+        Value::Object(_) => {
+            let Some(name) = file_of_table(value) else { return Ok(()) };
+            *value = read_file(place, field, name)?.into();
+            Ok(())
+        }
+        Value::Array(items) => items.iter_mut().try_for_each(|item| read_files(place, field, endings, item)),
         _ => Ok(()),
     }
+}
+
+fn read_file(place: &Place, field: &str, name: &str) -> Result<String, TaskError> {
+    let read = dag_file(&place.root, &place.folder, name)
+        .and_then(|path| std::fs::read_to_string(path).map_err(|error| format!("'{name}' cannot be read: {error}")));
+    let template_error = |message| Cause::Template { field: field.to_owned(), line: None, message };
+    read.map_err(|message| TaskError::retryable(template_error(message)))
 }
 
 /// The templated parameters, for people.

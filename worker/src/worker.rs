@@ -23,6 +23,7 @@ use crate::notifications::send_all;
 use crate::options::WorkerOptions;
 use crate::patience::patiently;
 use crate::port::{PortError, WorkerPort};
+use crate::version_folders::VersionFolders;
 
 /// Cancellations that came before their claim are remembered, so many of them.
 const EARLY_CANCELLATIONS: usize = 1024;
@@ -40,6 +41,7 @@ pub(crate) struct Shared {
     pub(crate) places: Arc<Semaphore>,
     pub(crate) logs: TaskLogs,
     pub(crate) scratch: PathBuf,
+    pub(crate) versions: VersionFolders,
     /// What mapped tasks are mapped over, read once for all their instances.
     pub(crate) mapped_values: MappedValues,
     /// Attempts that wait for an answer of a person.
@@ -70,6 +72,7 @@ impl Worker {
             places: Arc::new(Semaphore::new(options.processes.max(1))),
             logs: TaskLogs::new(options.logs.clone()),
             scratch: options.scratch.join(process::owner_name()),
+            versions: VersionFolders::new(options.versions.clone()),
             mapped_values: MappedValues::default(),
             waiting: Arc::default(),
             stopped: CancellationToken::new(),
@@ -91,6 +94,7 @@ impl Worker {
     pub async fn run(self, shutdown: CancellationToken) {
         let shared = self.shared;
         sweep(&shared.options.scratch).await;
+        shared.versions.remove_old(std::time::SystemTime::now());
         let attempts = TaskTracker::new();
         tokio::select! {
             () = shutdown.cancelled() => {}

@@ -3,12 +3,14 @@
 use std::fmt;
 use std::io::Write as _;
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use gix::protocol::transport::client::blocking_io::http;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, RootCertStore};
 use tempfile::TempDir;
 
@@ -99,10 +101,18 @@ fn quoted(path: &Path) -> String {
     format!("'{}'", path.display().to_string().replace('\'', r"'\''"))
 }
 
-/// What the https client is made with: rustls, and the certificates that the machine trusts.
-pub(super) fn https_options() -> Result<http::Options, String> {
+/// What the https client is made with: rustls, the certificates that the machine trusts, and those of these PEM files.
+pub(super) fn https_options(certificates: &[PathBuf]) -> Result<http::Options, String> {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    for file in certificates {
+        let unreadable =
+            |error: &dyn fmt::Display| format!("the certificates of {} cannot be read: {error}", file.display());
+        for certificate in CertificateDer::pem_file_iter(file).map_err(|error| unreadable(&error))? {
+            let certificate = certificate.map_err(|error| unreadable(&error))?;
+            roots.add(certificate).map_err(|error| unreadable(&error))?;
+        }
+    }
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let tls = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()

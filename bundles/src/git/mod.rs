@@ -42,6 +42,7 @@ pub struct GitSettings {
 pub struct GitBundle {
     settings: Arc<GitSettings>,
     access: Arc<dyn AccessSource>,
+    certificates: Vec<PathBuf>,
     /// What was delivered last.
     at: Option<(ObjectId, Arc<Listing>)>,
     /// Set when the bundle is dropped, so that a fetch under way ends.
@@ -52,7 +53,14 @@ impl GitBundle {
     /// Nothing is fetched yet.
     #[must_use]
     pub fn new(settings: GitSettings, access: Arc<dyn AccessSource>) -> Self {
-        Self { settings: Arc::new(settings), access, at: None, stop: Arc::default() }
+        Self { settings: Arc::new(settings), access, certificates: Vec::new(), at: None, stop: Arc::default() }
+    }
+
+    /// Trusts the certificates of these PEM files besides those of the machine.
+    #[must_use]
+    pub fn trusting(mut self, certificates: Vec<PathBuf>) -> Self {
+        self.certificates = certificates;
+        self
     }
 
     async fn blocking<T: Send + 'static>(
@@ -110,9 +118,10 @@ impl RemoteBundle for GitBundle {
     async fn refresh(&mut self) -> Result<Option<News>, Trouble> {
         let access = self.access.access().await.map_err(Trouble)?;
         let (settings, stop) = (Arc::clone(&self.settings), Arc::clone(&self.stop));
+        let certificates = self.certificates.clone();
         let id = Self::blocking(move || {
             let clone = repository::open(&settings.clone)?;
-            repository::fetch(&clone, &settings.url, &settings.tracking, &access, &stop)
+            repository::fetch(&clone, &settings, &access, &certificates, &stop)
         })
         .await?;
         if self.at.as_ref().is_some_and(|(at, _)| *at == id) {

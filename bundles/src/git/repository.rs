@@ -13,8 +13,9 @@ use gix::remote::fetch::{Shallow, Tags};
 use gix::{ObjectId, ThreadSafeRepository};
 use windrose_core::time::Timestamp;
 
+use super::GitSettings;
 use super::access::{Access, SshCommand, https_options};
-use super::address::{HEAD, RepositoryUrl, TAG, Tracking};
+use super::address::{HEAD, RepositoryUrl, TAG};
 use crate::news::Commit;
 
 /// The most files of one bundle.
@@ -48,11 +49,12 @@ fn clone_trouble(folder: &Path, error: &dyn std::fmt::Display) -> String {
 /// Fetches what is followed, and returns the commit it is at now.
 pub(super) fn fetch(
     clone: &ThreadSafeRepository,
-    url: &RepositoryUrl,
-    tracking: &Tracking,
+    settings: &GitSettings,
     access: &Access,
+    certificates: &[PathBuf],
     stop: &AtomicBool,
 ) -> Result<ObjectId, String> {
+    let GitSettings { url, tracking, .. } = settings;
     let known_hosts = clone.path().join("windrose_known_hosts");
     let ssh = url.is_ssh().then(|| SshCommand::new(access, &known_hosts)).transpose();
     let ssh = ssh.map_err(|error| format!("the key for ssh cannot be written down: {error}"))?;
@@ -63,7 +65,8 @@ pub(super) fn fetch(
     let repository = ThreadSafeRepository::open_opts(clone.path(), options)
         .map_err(|error| clone_trouble(clone.path(), &error))?
         .to_thread_local();
-    let outcome = receive(&repository, url, tracking, access, stop).map_err(|error| explain(url, &error))?;
+    let https = https_options(certificates)?;
+    let outcome = receive(&repository, settings, access, https, stop).map_err(|error| explain(url, &error))?;
     let matched = |name: &str| {
         let of = |mapping: &&gix::protocol::fetch::refmap::Mapping| {
             mapping.local.as_ref().is_some_and(|local| local.as_bstr() == name)
@@ -77,11 +80,12 @@ pub(super) fn fetch(
 
 fn receive(
     repository: &gix::Repository,
-    url: &RepositoryUrl,
-    tracking: &Tracking,
+    settings: &GitSettings,
     access: &Access,
+    https: gix::protocol::transport::client::blocking_io::http::Options,
     stop: &AtomicBool,
 ) -> Result<gix::remote::fetch::Outcome, gix::Error> {
+    let GitSettings { url, tracking, .. } = settings;
     let specs = tracking.refspecs();
     let remote = repository
         .remote_at_without_url_rewrite(url.get().clone())?
@@ -96,8 +100,7 @@ fn receive(
         Action::Store(_) | Action::Erase(_) => Ok(None),
     });
     if matches!(url.get().scheme, gix::url::Scheme::Https | gix::url::Scheme::Http) {
-        let options = https_options().map_err(|error| gix::Error::from_error(std::io::Error::other(error)))?;
-        connection = connection.with_transport_options(Box::new(options));
+        connection = connection.with_transport_options(Box::new(https));
     }
     connection
         .prepare_fetch(gix::progress::Discard, gix::remote::ref_map::Options::default())?

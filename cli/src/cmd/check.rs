@@ -5,12 +5,13 @@ use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 use serde_json::json;
+use windrose_bundles::{BundleFolder, FileChange, FolderFiles, version_files};
 use windrose_core::catalog::Catalog;
 use windrose_core::dag::Dag;
 use windrose_core::dag_file::{self, DagSource, Defaults, Diagnostics};
 use windrose_operators::catalog::OperatorCatalog;
-use windrose_scheduler::{DagFolder, FileChange};
 
+use crate::bundles;
 use crate::cmd::Session;
 use crate::output;
 
@@ -24,19 +25,19 @@ struct Findings {
 }
 
 pub(crate) fn run(session: &Session, paths: Vec<PathBuf>, strict: bool) -> Result<ExitCode> {
-    let paths = if paths.is_empty() { vec![session.config.dags.clone()] } else { paths };
+    let paths = if paths.is_empty() { bundles::folders(&session.config) } else { paths };
     let defaults = session.config.dag_file_defaults()?;
     let mut findings = Findings::default();
     let mut seen: std::collections::HashMap<String, PathBuf> = std::collections::HashMap::new();
-    for source in paths.iter().map(|path| sources(path)).collect::<Result<Vec<_>>>()?.into_iter().flatten() {
+    for source in paths.iter().map(|path| sources(session, path)).collect::<Result<Vec<_>>>()?.into_iter().flatten() {
         findings.files += 1;
         match source {
             Err((path, message)) => {
                 findings.errors += 1;
                 eprintln!("{}: {message}", path.display());
             }
-            Ok(source) => {
-                if let Some(dag) = look(&source, &defaults, &mut findings)
+            Ok(File { root, source }) => {
+                if let Some(dag) = look(&root, &source, &defaults, &mut findings)
                     && let Some(other) = seen.insert(dag.dag_id.to_string(), source.path.clone())
                 {
                     findings.errors += 1;
@@ -55,7 +56,7 @@ pub(crate) fn run(session: &Session, paths: Vec<PathBuf>, strict: bool) -> Resul
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-fn look(source: &DagSource, defaults: &Defaults, findings: &mut Findings) -> Option<Dag> {
+fn look(root: &Path, source: &DagSource, defaults: &Defaults, findings: &mut Findings) -> Option<Dag> {
     let catalog: &dyn Catalog = &OperatorCatalog;
     match dag_file::parse(source, catalog, defaults) {
         Err(errors) => {
@@ -64,6 +65,12 @@ fn look(source: &DagSource, defaults: &Defaults, findings: &mut Findings) -> Opt
             None
         }
         Ok(dag) => {
+            let within = source.path.strip_prefix(root).unwrap_or(&source.path);
+            let files = version_files(&dag, within, &FolderFiles::new(root.to_owned()), catalog);
+            let problems = files.problems.iter().map(|p| (p.task.as_ref(), p.name.as_str(), p.message.as_str()));
+            let errors = dag_file::file_problems(source, problems);
+            findings.errors += errors.iter().count();
+            findings.all.push(errors);
             let warnings = dag_file::lint(&dag, source, catalog);
             findings.warnings += warnings.iter().count();
             findings.all.push(warnings);
@@ -87,22 +94,29 @@ fn report(session: &Session, findings: &Findings) -> Result<()> {
 
 type Unreadable = (PathBuf, String);
 
+/// A DAG file, and the top of its bundle.
+struct File {
+    root: PathBuf,
+    source: DagSource,
+}
+
 /// The DAG files at a path: itself, or those below it.
-fn sources(path: &Path) -> Result<Vec<Result<DagSource, Unreadable>>> {
+fn sources(session: &Session, path: &Path) -> Result<Vec<Result<File, Unreadable>>> {
     if path.is_file() {
+        let root = bundles::folder_around(&session.config, path);
         let text = std::fs::read_to_string(path).map_err(|e| (path.to_owned(), format!("it cannot be read: {e}")));
-        return Ok(vec![text.map(|text| DagSource { path: path.to_owned(), text })]);
+        return Ok(vec![text.map(|text| File { root, source: DagSource { path: path.to_owned(), text } })]);
     }
     if !path.is_dir() {
         bail!("there is no file or folder {}", path.display());
     }
-    let changes = DagFolder::new(path.to_owned()).scan()?;
-    let files = changes.into_iter().filter_map(|change| match change {
+    let news = BundleFolder::new(path.to_owned()).scan()?;
+    let files = news.changes.into_iter().filter_map(|change| match change {
         FileChange::Changed { path: below, text } => {
-            let path = path.join(below);
+            let below = path.join(below);
             Some(match text {
-                Ok(text) => Ok(DagSource { path, text }),
-                Err(message) => Err((path, message)),
+                Ok(text) => Ok(File { root: path.to_owned(), source: DagSource { path: below, text } }),
+                Err(message) => Err((below, message)),
             })
         }
         FileChange::Removed { .. } => None,

@@ -10,11 +10,11 @@ use windrose_core::ids::DagId;
 use windrose_core::time::Timestamp;
 use windrose_core::timetable::{Bounds, Timetable, preview};
 use windrose_operators::catalog::OperatorCatalog;
-use windrose_store::{DagRow, Store, Topic};
+use windrose_store::{DEFAULT_BUNDLE, DagRow, ImportErrorRow, Store, Topic};
 
 use crate::args::DagsCommand;
 use crate::clock;
-use crate::cmd::{Session, check, deadlines, runs, simulate, trigger};
+use crate::cmd::{Session, check, deadlines, runs, schema, simulate, trigger, versions};
 use crate::output::{self, Row};
 
 #[derive(Serialize)]
@@ -27,8 +27,11 @@ struct Shown {
     owner: Option<String>,
     tags: Vec<String>,
     description: Option<String>,
+    bundle: String,
     file: String,
     version: String,
+    /// The newest version, if a person went back from it.
+    held_from: Option<String>,
 }
 
 impl From<DagRow> for Shown {
@@ -41,8 +44,10 @@ impl From<DagRow> for Shown {
             owner: row.owner,
             tags: row.tags,
             description: row.description,
+            bundle: row.bundle.to_string(),
             file: row.file,
             version: row.version,
+            held_from: row.held_from,
         }
     }
 }
@@ -91,6 +96,10 @@ pub(crate) async fn run(session: &Session, command: DagsCommand) -> Result<ExitC
         DagsCommand::Show(dag) => show(session, &dag.dag_id).await?,
         DagsCommand::Next { dag_id, count } => next(session, &dag_id, count).await?,
         DagsCommand::Deadlines { dag_id } => deadlines::run(session, dag_id.as_deref()).await?,
+        DagsCommand::Schema => schema::run()?,
+        DagsCommand::Versions(dag) => versions::list(session, &dag.dag_id).await?,
+        DagsCommand::Diff(args) => versions::diff(session, &args.dag_id, args.from, args.to).await?,
+        DagsCommand::Rollback(args) => versions::rollback(session, &args.dag_id, args.wanted).await?,
         DagsCommand::Pause(dag) => set_paused(session, &dag.dag_id, true).await?,
         DagsCommand::Unpause(dag) => set_paused(session, &dag.dag_id, false).await?,
     }
@@ -105,10 +114,24 @@ async fn list(session: &Session, search: Option<String>) -> Result<()> {
     output::list(&rows, session.json)?;
     if !session.json {
         for error in store.import_errors().await? {
-            eprintln!("\n{} has errors:\n{}", error.file, error.message);
+            eprintln!("\n{}{} has errors:\n{}", error.file, origin(&error), error.message);
         }
     }
     Ok(())
+}
+
+/// Which bundle and commit brought an error, as far as that is not plain.
+fn origin(error: &ImportErrorRow) -> String {
+    let bundle = if error.bundle.as_str() == DEFAULT_BUNDLE {
+        String::new()
+    } else {
+        format!(" of the bundle '{}'", error.bundle)
+    };
+    let commit = match (&error.git_commit, &error.author) {
+        (Some(commit), Some(author)) => format!(", commit {} by {author},", &commit[..commit.len().min(12)]),
+        _ => String::new(),
+    };
+    format!("{bundle}{commit}")
 }
 
 pub(crate) async fn find(store: &Store, dag_id: &str) -> Result<DagRow> {

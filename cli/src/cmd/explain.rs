@@ -78,7 +78,7 @@ fn subject_of(args: &ExplainArgs) -> Subject {
 pub(crate) fn options(session: &Session) -> Result<Options> {
     let config = &session.config;
     Ok(Options {
-        dags: config.dags.clone(),
+        bundles: Vec::new(),
         catalog: Arc::new(OperatorCatalog),
         defaults: config.dag_file_defaults()?,
         parallelism: config.scheduler.parallelism as usize,

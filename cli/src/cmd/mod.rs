@@ -3,6 +3,7 @@
 mod approvals;
 mod assets;
 mod backfill;
+mod bundles;
 mod change;
 mod check;
 pub(crate) mod commands;
@@ -12,9 +13,11 @@ mod dags;
 mod db;
 mod deadlines;
 mod explain;
+mod init;
 mod operators;
 mod pools;
 mod runs;
+mod schema;
 mod simulate;
 mod task_logs;
 mod task_test;
@@ -22,6 +25,7 @@ mod tasks;
 mod tries;
 mod trigger;
 mod variables;
+mod versions;
 
 use std::process::ExitCode;
 
@@ -77,6 +81,8 @@ async fn dispatch(session: Session, command: Command) -> Result<ExitCode> {
         Command::Variables(command) => variables::run(&session, command).await,
         Command::Approvals(command) => approvals::run(&session, command).await,
         Command::Assets(command) => assets::run(&session, command).await,
+        Command::Init { folder } => init::run(&folder).map(|()| ExitCode::SUCCESS),
+        Command::Bundles(command) => bundles::run(&session, command).await,
         Command::Pools(command) => pools::run(&session, command).await,
         Command::Operators(command) => operators::run(&session, command),
         Command::Db(command) => db::run(&session, command).await,

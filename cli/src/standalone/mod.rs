@@ -16,12 +16,14 @@ use windrose_operators::catalog::OperatorCatalog;
 use windrose_scheduler::{Options, Scheduler};
 use windrose_store::task_log::TaskLogs;
 use windrose_store::{StandaloneLock, Store, StoreError};
+use windrose_worker::lookup::SecretLookup;
+use windrose_worker::port::WorkerPort;
 use windrose_worker::{Worker, WorkerOptions};
 
 use crate::args::StandaloneArgs;
 use crate::clock::SystemClock;
 use crate::config::Config;
-use crate::{database, signals};
+use crate::{bundles, database, signals};
 
 use port::StandalonePort;
 
@@ -33,6 +35,9 @@ const LAST_WRITE: Duration = Duration::from_secs(10);
 
 /// Runs until it is told to stop (SIGINT or SIGTERM) or a part of it fails.
 pub(crate) async fn run(mut config: Config, args: StandaloneArgs) -> Result<ExitCode> {
+    if args.dags.is_some() {
+        config.bundles.clear();
+    }
     let dags = args.dags.unwrap_or(config.dags);
     config.dags = std::path::absolute(&dags)
         .with_context(|| format!("the folder of DAG files {} has no absolute path", dags.display()))?;
@@ -96,8 +101,9 @@ async fn serve(
 ) -> Result<()> {
     let clock = Arc::new(SystemClock);
     let sweep_caught = Arc::new(AtomicU64::new(0));
+    let lookup = bundles::LateLookup::default();
     let options = Options {
-        dags: config.dags.clone(),
+        bundles: bundles::options(config, &lookup)?,
         catalog: Arc::new(OperatorCatalog),
         defaults: config.dag_file_defaults()?,
         parallelism: config.scheduler.parallelism as usize,
@@ -106,8 +112,17 @@ async fn serve(
         sweep_caught: Arc::clone(&sweep_caught),
     };
     let (scheduler, handle) = Scheduler::load(store.clone(), clock, options).await?;
-    let port = Arc::new(StandalonePort::new(handle, store.clone()));
-    let worker = Worker::new(port, worker_options(config)?);
+    let port: Arc<dyn WorkerPort> = Arc::new(StandalonePort::new(handle, store.clone()));
+    let worker_options = worker_options(config)?;
+    let secrets = SecretLookup::new(
+        worker_options.backends.clone(),
+        Arc::clone(&worker_options.environment),
+        Arc::clone(&port),
+        worker_options.secrets_ttl,
+    );
+    // Nothing else sets it.
+    let _ = lookup.set(Arc::new(secrets));
+    let worker = Worker::new(port, worker_options);
 
     let scheduler_stop = CancellationToken::new();
     let mut scheduling = tokio::spawn(scheduler.run(scheduler_stop.clone()));
@@ -123,6 +138,7 @@ async fn serve(
                 catalog: Arc::new(OperatorCatalog),
                 defaults: Arc::new(config.dag_file_defaults()?),
                 sweep_caught,
+                hooks: Arc::new(bundles::HookVariables::new(config, &lookup)),
             };
             tokio::spawn(windrose_web::serve(listener, state, stop.clone()));
             Some(address)
@@ -156,6 +172,7 @@ async fn serve(
 
 fn worker_options(config: &Config) -> Result<WorkerOptions> {
     let mut options = WorkerOptions::new(config.data.join("scratch"), config.log_folder(), Arc::new(SystemClock));
+    options.versions = config.data.join("versions");
     options.processes = config.worker.processes;
     options.cancel_grace = Duration::from_secs(config.worker.grace_seconds);
     options.secrets_ttl = Duration::from_secs(config.secrets.cache_seconds);

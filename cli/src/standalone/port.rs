@@ -1,20 +1,22 @@
 //! The worker's port in one process: channels to the scheduler, and the database for what it only reads.
 
+use std::path::PathBuf;
+
 use async_trait::async_trait;
 use serde_json::Value;
 use windrose_core::approval::{Answer, Asked, Question};
 use windrose_core::asset::AssetEvent;
 use windrose_core::claim::Claim;
 use windrose_core::connection::Connection;
-use windrose_core::ids::{AttemptId, RunKey, TaskInstanceKey};
+use windrose_core::ids::{AttemptId, DagId, RunKey, TaskInstanceKey};
 use windrose_core::notify::{NotificationClaim, Notifier};
 use windrose_core::outcome::{RenderedFields, Report};
 use windrose_core::run::RunFacts;
 use windrose_core::template::{AssetEventQuery, XComQuery};
 use windrose_scheduler::{Handle, Stopped, Taken};
-use windrose_store::{AskingTry, EventsOf, Page, SendingFailed, Store, StoreError};
+use windrose_store::{AskingTry, EventsOf, Page, SendingFailed, Store, StoreError, VersionFile};
 use windrose_worker::port::{
-    Ack, DagAnswer, DagQuestion, MOST_ASSET_EVENTS, PortError, PreviousSuccess, Sending, WorkerPort,
+    Ack, BundleFile, DagAnswer, DagQuestion, MOST_ASSET_EVENTS, PortError, PreviousSuccess, Sending, WorkerPort,
 };
 
 use crate::clock;
@@ -55,6 +57,12 @@ impl WorkerPort for StandalonePort {
     async fn cancellation(&self) -> Result<(AttemptId, String), PortError> {
         let cancellation = self.scheduler.next_cancellation().await.map_err(closed)?;
         Ok((cancellation.attempt, cancellation.by))
+    }
+
+    async fn version_files(&self, dag: &DagId, version: &str) -> Result<Option<Vec<BundleFile>>, PortError> {
+        let files = self.store.version_files(dag, version).await.map_err(|error| unavailable(&error))?;
+        let file = |file: VersionFile| BundleFile { path: PathBuf::from(file.path), content: file.content };
+        Ok(Some(files.into_iter().map(file).collect()))
     }
 
     fn started(&self, attempt: AttemptId) {

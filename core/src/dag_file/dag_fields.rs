@@ -73,6 +73,7 @@ pub(super) fn read_dag_fields(dag: &mut Dag, fields: &Fields<'_>, defaults: &Def
         vars.values().for_each(|node| check_templates("vars", node, reporter));
     }
     dag.params = read_params(fields, "params", dag.schedule != Schedule::None, reporter);
+    dag.files = fields.words("files", reporter).unwrap_or_default().into_iter().map(|word| word.text).collect();
     own_fields::read_own_fields(dag, fields, reporter);
     check_continuous(dag, max_active_runs, fields, reporter);
     check_timetable(dag, fields, reporter);

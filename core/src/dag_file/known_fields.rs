@@ -26,6 +26,7 @@ pub(super) const DAG_FIELDS: &[&str] = &[
     "chains",
     "vars",
     "params",
+    "files",
     "defaults",
     "tasks",
     "groups",

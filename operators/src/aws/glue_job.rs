@@ -75,7 +75,7 @@ aws_parameters! {
         job_desc: String,
         /// The script: an `s3://` URL, or a file that is uploaded to `s3_bucket`. Used if the job is created or updated.
         #[serde(default)]
-        #[schemars(extend("x-template" = true))]
+        #[schemars(extend("x-template" = true, "x-bundle-file" = "file"))]
         script_location: Option<String>,
         /// How many runs the job may have at once, if it is created or updated.
         #[serde(default = "defaults::concurrent_run_limit")]

@@ -6,7 +6,6 @@ use serde_json::{Map, Value, json};
 use super::glue_job::{GlueJobParameters, JobTask};
 use super::glue_tags::sync_tags;
 use super::json_call::{AnswerBody, check_keys, differences, with_body};
-use crate::dag_files::dag_file;
 use crate::error::TaskError;
 
 const KNOWN_KEYS: [&str; 25] = [
@@ -82,7 +81,7 @@ impl JobTask<'_> {
                 "s3_bucket is missing: the script '{location}' must be uploaded to one."
             )));
         };
-        let path = dag_file(&self.ctx.info.dag_folder, location).map_err(TaskError::failed)?;
+        let path = self.ctx.info.file(location).map_err(TaskError::failed)?;
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let key = format!("artifacts/glue-scripts/{name}");
         let text = tokio::fs::read(&path)

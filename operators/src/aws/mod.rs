@@ -24,6 +24,7 @@ pub mod partition;
 pub mod python_regex;
 pub mod redshift;
 pub mod s3_address;
+pub mod s3_bundle;
 mod s3_file_metadata;
 pub mod s3_key_sensor;
 mod s3_look;

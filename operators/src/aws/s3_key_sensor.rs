@@ -58,6 +58,7 @@ aws_parameters! {
         /// list of all objects that match (one list per key), and the sensor waits until what it returns is true. If it
         /// has `**kwargs`, it gets Airflow's context too.
         #[serde(default)]
+        #[schemars(extend("x-bundle-file" = "python"))]
         check_fn: Option<String>,
         /// Which attributes of the objects `check_fn` is given, in the words of the API; `*` stands for all that
         /// HeadObject says. Without a pattern there is no `Key`, as in Airflow.

@@ -65,7 +65,7 @@ pub struct Bash {
     /// The folder it runs in: absolute, or relative to the DAG's folder. Without it, a folder of the attempt's own that
     /// is removed afterwards.
     #[serde(default)]
-    #[schemars(extend("x-template" = true))]
+    #[schemars(extend("x-template" = true, "x-bundle-file" = "folder"))]
     cwd: Option<String>,
     /// What is made of the last line of its output, which is the task's result: `"json"`, or the text itself.
     #[serde(default)]

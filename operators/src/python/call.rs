@@ -12,7 +12,6 @@ use super::answers::Answers;
 use super::callable::Callable;
 use super::environment;
 use crate::context::TaskContext;
-use crate::dag_files::dag_file;
 use crate::error::TaskError;
 use crate::process::{ProcessEnd, ProcessSpec, run_process, task_env};
 
@@ -99,7 +98,7 @@ impl PythonCall<'_> {
 
     /// Writes what the runner needs, and gives the runner's path.
     async fn lay_out(&self, ctx: &TaskContext, answers: &Answers) -> Result<PathBuf, TaskError> {
-        let path = dag_file(&ctx.info.dag_folder, &self.callable.path).map_err(TaskError::failed)?;
+        let path = ctx.info.file(&self.callable.path).map_err(TaskError::failed)?;
         let folder = ctx.info.dag_folder.canonicalize().unwrap_or_else(|_| ctx.info.dag_folder.clone());
         let mut input = json!({
             "path": path,

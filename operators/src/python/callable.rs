@@ -25,6 +25,11 @@ impl Callable {
         Some(Self { path: path.to_owned(), function: function.map(str::to_owned) })
     }
 
+    /// The file's name, relative to the folder.
+    pub(crate) fn path(&self) -> &str {
+        &self.path
+    }
+
     /// Whether it is a function, not a whole file.
     pub(crate) fn is_function(&self) -> bool {
         self.function.is_some()

@@ -7,6 +7,7 @@ use windrose_core::cause::Cause;
 
 use crate::context::TaskContext;
 use crate::error::TaskError;
+use crate::named_files::path_of_requirement;
 use crate::process::{ProcessSpec, inherited_env, run_process};
 
 /// The file that says that an environment is whole.
@@ -48,8 +49,10 @@ pub(super) async fn interpreter(
 fn folder(ctx: &TaskContext, python: &str, requirements: &[String]) -> PathBuf {
     let mut sorted = requirements.to_vec();
     sorted.sort();
-    // Paths among the requirements are relative to the DAG's folder, so it is part of the name.
-    let name = format!("{python}\n{}\n{}", ctx.info.dag_folder.display(), sorted.join("\n"));
+    // Paths among the requirements are relative to the DAG's folder, so then it is part of the name.
+    let has_paths = sorted.iter().any(|text| path_of_requirement(text).is_some());
+    let place = if has_paths { ctx.info.dag_folder.display().to_string() } else { String::new() };
+    let name = format!("{python}\n{place}\n{}", sorted.join("\n"));
     let hash: String = Sha256::digest(name.as_bytes()).iter().take(12).map(|byte| format!("{byte:02x}")).collect();
     let cache = std::env::var_os("XDG_CACHE_HOME")
         .map(PathBuf::from)

@@ -32,6 +32,7 @@ pub(crate) const DEFAULT_PYTHON: &str = "python3";
 #[serde(deny_unknown_fields)]
 pub struct Python {
     /// A function of a file in the DAG's folder, `scripts/load.py:main`, or a whole script, `scripts/load.py`.
+    #[schemars(extend("x-bundle-file" = "python"))]
     python_callable: String,
     /// Arguments by position; for a script, its command line.
     #[serde(default)]
@@ -51,7 +52,7 @@ pub struct Python {
     python: String,
     /// Packages it needs, as pip understands them. They are installed once into an environment that is kept.
     #[serde(default)]
-    #[schemars(extend("x-template" = true))]
+    #[schemars(extend("x-template" = true, "x-bundle-file" = "requirement"))]
     requirements: Vec<String>,
     /// An exit code, or several, that skip the task instead of failing it.
     #[serde(default)]

@@ -15,7 +15,7 @@ fn world(script: &str) -> (tempfile::TempDir, TestTask) {
     std::fs::write(folder.path().join("scripts/job.py"), script).unwrap();
     let dag_folder = folder.path().to_owned();
     let task = TestTask::new("job").real_time().with(|info| {
-        info.dag_folder = dag_folder;
+        info.is_in(&dag_folder);
         info.template_context = json!({
             "ds": "2026-01-02",
             "logical_date": "2026-01-02T00:00:00+00:00",

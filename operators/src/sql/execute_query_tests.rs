@@ -127,7 +127,7 @@ async fn with_script(
     parameters.insert("conn_id".to_owned(), json!("db"));
     let runnable = registry::find("sql_execute_query").unwrap().build(parameters).unwrap();
     let dag_folder = folder.path().to_owned();
-    let task = TestTask::new("query").connection(connection.clone()).with(|info| info.dag_folder = dag_folder);
+    let task = TestTask::new("query").connection(connection.clone()).with(|info| info.is_in(&dag_folder));
     let result = runnable.execute(&task.build().0).await.map(|done| done.value);
     (result, connection, folder)
 }

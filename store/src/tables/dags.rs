@@ -1,26 +1,30 @@
 //! DAGs as they are now.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use sqlx::AssertSqlSafe;
 use sqlx::any::AnyRow;
-use windrose_core::ids::DagId;
+use windrose_core::ids::{BundleName, DagId};
 use windrose_core::run::DataInterval;
 use windrose_core::time::Timestamp;
 
 use crate::Store;
 use crate::batch::DagWrite;
+use crate::batch_values::{Statement, execute_rows};
 use crate::commit::Tx;
 use crate::decode;
 use crate::error::StoreError;
 use crate::tables::asset_references::{self, AssetReference};
+use crate::tables::dag_versions::VersionFile;
 
 /// A DAG that was loaded from its file.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LoadedDag {
     /// Its id.
     pub dag_id: DagId,
-    /// The file, relative to the DAGs' folder.
+    /// The bundle it comes from.
+    pub bundle: BundleName,
+    /// The file, relative to the bundle.
     pub file: String,
     /// The hash that names this version.
     pub hash: String,
@@ -34,12 +38,53 @@ pub struct LoadedDag {
     pub tags: Vec<String>,
     /// The schedule in words; `None` if runs are made by hand only.
     pub schedule: Option<String>,
-    /// The git commit the file comes from, where that is known.
-    pub git_commit: Option<String>,
-    /// Who made that commit.
-    pub author: Option<String>,
+    /// The commit it comes from, where there is one.
+    pub commit: Option<CommitFacts>,
+    /// The files of the bundle that belong to this version.
+    pub files: Vec<VersionFile>,
     /// The assets it refers to, each once.
     pub assets: Vec<AssetReference>,
+    /// Whether it is paused, if it was not known before.
+    pub paused: bool,
+}
+
+impl LoadedDag {
+    /// One of the bundle `dags` of which only this much is known.
+    #[must_use]
+    pub fn plain(dag_id: impl Into<DagId>, hash: &str, source: &str) -> Self {
+        let dag_id = dag_id.into();
+        Self {
+            file: format!("{dag_id}.toml"),
+            dag_id,
+            bundle: DEFAULT_BUNDLE.into(),
+            hash: hash.to_owned(),
+            source: source.to_owned(),
+            description: None,
+            owner: None,
+            tags: Vec::new(),
+            schedule: None,
+            commit: None,
+            files: Vec::new(),
+            assets: Vec::new(),
+            paused: false,
+        }
+    }
+}
+
+/// The bundle of an installation that names none.
+pub const DEFAULT_BUNDLE: &str = "dags";
+
+/// A commit, as far as it is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CommitFacts {
+    /// Its full id.
+    pub id: String,
+    /// Who made it.
+    pub author: String,
+    /// When, by the author's clock.
+    pub committed_at: Timestamp,
+    /// The first line of its message.
+    pub subject: String,
 }
 
 /// What a load changed.
@@ -53,6 +98,8 @@ pub struct DagChange {
     pub paused: bool,
     /// What the newest scheduled run stood for that was passed over.
     pub passed_over: Option<DataInterval>,
+    /// A person went back to an older version, and the file still holds what it held then.
+    pub is_held: bool,
 }
 
 /// A DAG as stored.
@@ -60,10 +107,14 @@ pub struct DagChange {
 pub struct DagRow {
     /// Its id.
     pub dag_id: DagId,
-    /// The file, relative to the DAGs' folder.
+    /// The bundle it comes from.
+    pub bundle: BundleName,
+    /// The file, relative to the bundle.
     pub file: String,
-    /// The hash of its newest version.
+    /// The hash of the version that new runs get: the newest, unless a person went back.
     pub version: String,
+    /// The newest version, if a person went back from it to the one in `version`.
+    pub held_from: Option<String>,
     /// No new runs by its schedule.
     pub paused: bool,
     /// One line for people.
@@ -86,7 +137,7 @@ pub struct DagRow {
     pub active_since: Option<Timestamp>,
 }
 
-const COLUMNS: &str = "dag_id, file, version, paused, description, owner, tags, schedule, first_seen_at, changed_at, \
+const COLUMNS: &str = "dag_id, bundle, file, version, held_from, paused, description, owner, tags, schedule, first_seen_at, changed_at, \
      absent_since, passed_start, passed_end, active_since";
 
 fn passed_over(row: &AnyRow) -> Result<Option<DataInterval>, StoreError> {
@@ -97,8 +148,10 @@ fn passed_over(row: &AnyRow) -> Result<Option<DataInterval>, StoreError> {
 fn decode_dag(row: &AnyRow) -> Result<DagRow, StoreError> {
     Ok(DagRow {
         dag_id: decode::text(row, "dag_id")?.into(),
+        bundle: decode::text(row, "bundle")?.into(),
         file: decode::text(row, "file")?,
         version: decode::text(row, "version")?,
+        held_from: decode::optional_text(row, "held_from")?,
         paused: decode::flag(row, "paused")?,
         description: decode::optional_text(row, "description")?,
         owner: decode::optional_text(row, "owner")?,
@@ -113,32 +166,52 @@ fn decode_dag(row: &AnyRow) -> Result<DagRow, StoreError> {
 }
 
 impl Store {
-    /// Records that a DAG was loaded, with its version. `paused` is used only if it was not known before.
+    /// Records that a DAG was loaded, with its version.
     ///
     /// # Errors
     /// See [`StoreError`].
-    pub async fn put_dag(&self, dag: &LoadedDag, paused: bool, now: Timestamp) -> Result<DagChange, StoreError> {
+    pub async fn put_dag(&self, dag: &LoadedDag, now: Timestamp) -> Result<DagChange, StoreError> {
         let mut tx = self.begin().await?;
-        let before = sqlx::query("SELECT version, paused, passed_start, passed_end FROM dag WHERE dag_id = $1")
-            .bind(dag.dag_id.as_str())
+        let changes = put(&mut tx, std::slice::from_ref(dag), now).await?;
+        tx.commit().await?;
+        changes.into_iter().next().ok_or_else(|| StoreError::not_found(format!("DAG '{}'", dag.dag_id)))
+    }
+
+    /// Makes an older version the one that new runs get, for as long as the file holds what it holds now; with `None` the
+    /// newest again. False if it was so already.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] if there is no such DAG or version.
+    pub async fn hold_version(&self, dag_id: &DagId, version: Option<&str>) -> Result<bool, StoreError> {
+        let mut tx = self.begin().await?;
+        let row = sqlx::query("SELECT version, held_from FROM dag WHERE dag_id = $1")
+            .bind(dag_id.as_str())
             .fetch_optional(&mut *tx)
             .await?;
-        let change = match &before {
-            None => DagChange { is_new: true, new_version: true, paused, passed_over: None },
-            Some(row) => DagChange {
-                is_new: false,
-                new_version: decode::text(row, "version")? != dag.hash,
-                paused: decode::flag(row, "paused")?,
-                passed_over: passed_over(row)?,
-            },
-        };
-        upsert(&mut tx, dag, change.paused, now).await?;
-        crate::tables::dag_versions::insert(&mut tx, dag, now).await?;
-        if change.new_version {
-            asset_references::replace(&mut tx, &dag.dag_id, &dag.assets, now).await?;
+        let row = row.ok_or_else(|| StoreError::not_found(format!("DAG '{dag_id}'")))?;
+        let (current, held_from) = (decode::text(&row, "version")?, decode::optional_text(&row, "held_from")?);
+        let newest = held_from.clone().unwrap_or_else(|| current.clone());
+        let wanted = version.unwrap_or(&newest);
+        let known = sqlx::query("SELECT hash FROM dag_version WHERE dag_id = $1 AND hash = $2")
+            .bind(dag_id.as_str())
+            .bind(wanted)
+            .fetch_optional(&mut *tx)
+            .await?;
+        if known.is_none() {
+            return Err(StoreError::not_found(format!("version {wanted} of DAG '{dag_id}'")));
         }
+        let held_now = (wanted != newest).then_some(newest.as_str());
+        if wanted == current && held_now == held_from.as_deref() {
+            return Ok(false);
+        }
+        sqlx::query("UPDATE dag SET version = $2, held_from = $3 WHERE dag_id = $1")
+            .bind(dag_id.as_str())
+            .bind(wanted)
+            .bind(held_now)
+            .execute(&mut *tx)
+            .await?;
         tx.commit().await?;
-        Ok(change)
+        Ok(true)
     }
 
     /// Pauses or unpauses a DAG; false if it was so already.
@@ -181,30 +254,6 @@ impl Store {
         let row = sqlx::query(AssertSqlSafe(sql)).bind(dag_id.as_str()).fetch_optional(self.reader()).await?;
         row.as_ref().map(decode_dag).transpose()
     }
-
-    /// Marks every DAG that no file holds any more; returns those that were marked now. Loading one unmarks it.
-    ///
-    /// # Errors
-    /// See [`StoreError`].
-    pub async fn mark_absent(&self, present: &HashSet<DagId>, now: Timestamp) -> Result<Vec<DagId>, StoreError> {
-        let mut tx = self.begin().await?;
-        let mut marked = Vec::new();
-        for row in
-            sqlx::query("SELECT dag_id FROM dag WHERE absent_since IS NULL ORDER BY dag_id").fetch_all(&mut *tx).await?
-        {
-            let dag_id: DagId = decode::text(&row, "dag_id")?.into();
-            if !present.contains(&dag_id) {
-                sqlx::query("UPDATE dag SET absent_since = $2 WHERE dag_id = $1")
-                    .bind(dag_id.as_str())
-                    .bind(now.as_micros())
-                    .execute(&mut *tx)
-                    .await?;
-                marked.push(dag_id);
-            }
-        }
-        tx.commit().await?;
-        Ok(marked)
-    }
 }
 
 /// Rare, so each is a statement of its own.
@@ -227,25 +276,105 @@ pub(crate) async fn write(tx: &mut Tx, writes: &[DagWrite]) -> Result<(), StoreE
     Ok(())
 }
 
-async fn upsert(tx: &mut Tx, dag: &LoadedDag, paused: bool, now: Timestamp) -> Result<(), StoreError> {
-    sqlx::query(
-        "INSERT INTO dag (dag_id, file, version, paused, description, owner, tags, schedule, first_seen_at, changed_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9)
-         ON CONFLICT (dag_id) DO UPDATE SET file = excluded.file, version = excluded.version,
-             description = excluded.description, owner = excluded.owner, tags = excluded.tags,
-             schedule = excluded.schedule, absent_since = NULL,
-             changed_at = CASE WHEN dag.version = excluded.version THEN dag.changed_at ELSE excluded.changed_at END",
-    )
-    .bind(dag.dag_id.as_str())
-    .bind(&dag.file)
-    .bind(&dag.hash)
-    .bind(i64::from(paused))
-    .bind(&dag.description)
-    .bind(&dag.owner)
-    .bind(decode::to_json(&dag.tags)?)
-    .bind(&dag.schedule)
-    .bind(now.as_micros())
-    .execute(&mut **tx)
-    .await?;
-    Ok(())
+/// Records loaded DAGs with their versions; what changed, in their order.
+pub(crate) async fn put(tx: &mut Tx, dags: &[LoadedDag], now: Timestamp) -> Result<Vec<DagChange>, StoreError> {
+    let before = known(tx, dags).await?;
+    let mut changes = Vec::with_capacity(dags.len());
+    let mut rows = Vec::with_capacity(dags.len());
+    for dag in dags {
+        let (change, version, held_from) = match before.get(dag.dag_id.as_str()) {
+            None => {
+                let paused = dag.paused;
+                let change = DagChange { is_new: true, new_version: true, paused, passed_over: None, is_held: false };
+                (change, dag.hash.as_str(), None)
+            }
+            Some(known) => {
+                let is_held = known.held_from.as_deref() == Some(dag.hash.as_str());
+                let version = if is_held { known.version.as_str() } else { dag.hash.as_str() };
+                let new_version = known.version != version;
+                let (paused, passed_over) = (known.paused, known.passed_over);
+                let change = DagChange { is_new: false, new_version, paused, passed_over, is_held };
+                (change, version, is_held.then_some(dag.hash.as_str()))
+            }
+        };
+        changes.push(change);
+        rows.push(Upsert { dag, version, held_from, paused: change.paused, tags: decode::to_json(&dag.tags)?, now });
+    }
+    execute_rows(tx, UPSERT, 12, &rows, Upsert::bind).await?;
+    crate::tables::dag_versions::insert(tx, dags, now).await?;
+    for (dag, change) in dags.iter().zip(&changes) {
+        if change.new_version && !(change.is_new && dag.assets.is_empty()) {
+            asset_references::replace(tx, &dag.dag_id, &dag.assets, now).await?;
+        }
+    }
+    Ok(changes)
+}
+
+struct Known {
+    version: String,
+    held_from: Option<String>,
+    paused: bool,
+    passed_over: Option<DataInterval>,
+}
+
+/// More are read with one statement for all DAGs.
+const ONE_BY_ONE: usize = 64;
+
+async fn known(tx: &mut Tx, dags: &[LoadedDag]) -> Result<HashMap<String, Known>, StoreError> {
+    const ALL: &str = "SELECT dag_id, version, held_from, paused, passed_start, passed_end FROM dag";
+    const ONE: &str = "SELECT dag_id, version, held_from, paused, passed_start, passed_end FROM dag WHERE dag_id = $1";
+    let mut rows = Vec::new();
+    if dags.len() > ONE_BY_ONE {
+        rows = sqlx::query(ALL).fetch_all(&mut **tx).await?;
+    } else {
+        for dag in dags {
+            rows.extend(sqlx::query(ONE).bind(dag.dag_id.as_str()).fetch_optional(&mut **tx).await?);
+        }
+    }
+    let decoded = rows.iter().map(|row| {
+        let known = Known {
+            version: decode::text(row, "version")?,
+            held_from: decode::optional_text(row, "held_from")?,
+            paused: decode::flag(row, "paused")?,
+            passed_over: passed_over(row)?,
+        };
+        Ok((decode::text(row, "dag_id")?, known))
+    });
+    decoded.collect()
+}
+
+const UPSERT: &str = "
+    INSERT INTO dag (dag_id, bundle, file, version, held_from, paused, description, owner, tags, schedule, first_seen_at,
+        changed_at) VALUES {values}
+    ON CONFLICT (dag_id) DO UPDATE SET bundle = excluded.bundle, file = excluded.file, version = excluded.version,
+        held_from = excluded.held_from, description = excluded.description, owner = excluded.owner, tags = excluded.tags,
+        schedule = excluded.schedule, absent_since = NULL,
+        changed_at = CASE WHEN dag.version = excluded.version THEN dag.changed_at ELSE excluded.changed_at END";
+
+struct Upsert<'a> {
+    dag: &'a LoadedDag,
+    version: &'a str,
+    held_from: Option<&'a str>,
+    paused: bool,
+    tags: String,
+    now: Timestamp,
+}
+
+impl Upsert<'_> {
+    fn bind<'q>(statement: Statement<'q>, row: &'q Self) -> Statement<'q> {
+        let dag = row.dag;
+        statement
+            .bind(dag.dag_id.as_str())
+            .bind(dag.bundle.as_str())
+            .bind(&dag.file)
+            .bind(row.version)
+            .bind(row.held_from)
+            .bind(i64::from(row.paused))
+            .bind(&dag.description)
+            .bind(&dag.owner)
+            .bind(&row.tags)
+            .bind(&dag.schedule)
+            .bind(row.now.as_micros())
+            .bind(row.now.as_micros())
+    }
 }

@@ -7,6 +7,7 @@ pub(crate) mod assets;
 pub(crate) mod attempts;
 pub(crate) mod audit;
 pub(crate) mod backfills;
+pub(crate) mod bundles;
 pub(crate) mod checkpoints;
 pub(crate) mod commands;
 pub(crate) mod connections;

@@ -156,19 +156,7 @@ async fn an_asset_is_queued_once_for_a_dag(f: Fixture) {
 }
 
 fn loaded(hash: &str, assets: Vec<AssetReference>) -> LoadedDag {
-    LoadedDag {
-        dag_id: dag("consumer"),
-        file: "consumer.toml".into(),
-        hash: hash.into(),
-        source: "…".into(),
-        description: None,
-        owner: None,
-        tags: vec![],
-        schedule: Some("Asset".into()),
-        git_commit: None,
-        author: None,
-        assets,
-    }
+    LoadedDag { schedule: Some("Asset".into()), assets, ..LoadedDag::plain("consumer", hash, "…") }
 }
 
 fn reference(role: AssetRole, task: Option<&str>, name: &str) -> AssetReference {
@@ -180,14 +168,14 @@ async fn a_dag_keeps_since_when_it_refers_to_an_asset_and_lets_go_of_what_is_que
     let b = reference(AssetRole::Schedule, None, "b");
     let x = reference(AssetRole::ScheduleAlias, None, "x");
     let out = reference(AssetRole::Outlet, Some("t"), "a");
-    f.store.put_dag(&loaded("v1", vec![a.clone(), b, out.clone()]), false, at(1)).await.unwrap();
+    f.store.put_dag(&loaded("v1", vec![a.clone(), b, out.clone()]), at(1)).await.unwrap();
     let queue = Batch {
         asset_events: vec![event("through_x", 1, &["x"])],
         asset_queue: vec![queued("a", 2), queued("b", 2), queued("through_x", 2)],
         ..Batch::default()
     };
     f.store.commit(&queue).await.unwrap();
-    f.store.put_dag(&loaded("v2", vec![a.clone(), x.clone(), out.clone()]), false, at(3)).await.unwrap();
+    f.store.put_dag(&loaded("v2", vec![a.clone(), x.clone(), out.clone()]), at(3)).await.unwrap();
     let schedule = f.store.asset_schedule(&dag("consumer")).await.unwrap();
     assert_eq!(schedule.since, Some(at(1)));
     assert_eq!(schedule.queue.into_keys().collect::<Vec<_>>(), ["a".into(), "through_x".into()]);

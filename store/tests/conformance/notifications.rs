@@ -109,25 +109,13 @@ async fn a_cleared_run_says_since_when_it_waits(f: Fixture) {
 }
 
 async fn a_dag_is_paused_and_remembers_a_run_that_was_passed_over(f: Fixture) {
-    let loaded = LoadedDag {
-        dag_id: dag("etl"),
-        file: "etl.toml".to_owned(),
-        hash: "v1".to_owned(),
-        source: String::new(),
-        description: None,
-        owner: None,
-        tags: Vec::new(),
-        schedule: None,
-        git_commit: None,
-        author: None,
-        assets: Vec::new(),
-    };
-    f.store.put_dag(&loaded, false, at(0)).await.unwrap();
+    let loaded = LoadedDag::plain("etl", "v1", "");
+    f.store.put_dag(&loaded, at(0)).await.unwrap();
     assert_eq!(f.store.dag(&dag("etl")).await.unwrap().unwrap().passed_over, None);
     let data_interval = DataInterval { start: at(1), end: at(2) };
     let dags = vec![DagWrite::PassedOver { dag_id: dag("etl"), data_interval }, DagWrite::Pause(dag("etl"))];
     f.store.commit(&Batch { dags, ..Batch::default() }).await.unwrap();
-    f.store.put_dag(&LoadedDag { hash: "v2".to_owned(), ..loaded }, false, at(3)).await.unwrap();
+    f.store.put_dag(&LoadedDag { hash: "v2".to_owned(), ..loaded }, at(3)).await.unwrap();
     let row = f.store.dag(&dag("etl")).await.unwrap().unwrap();
     assert_eq!((row.paused, row.passed_over, row.active_since), (true, Some(data_interval), None));
     let active = DagWrite::Active { dag_id: dag("etl"), since: at(4) };

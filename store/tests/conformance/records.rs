@@ -133,20 +133,7 @@ async fn pruning_keeps_the_run_from_which_a_schedule_goes_on(f: Fixture) {
 async fn pruning_removes_versions_that_nothing_names(f: Fixture) {
     ended_run(&f, 1, RunType::Scheduled).await;
     for hash in ["v1", "unused", "newest"] {
-        let dag = LoadedDag {
-            dag_id: dag("etl"),
-            file: "etl.toml".into(),
-            hash: hash.into(),
-            source: String::new(),
-            description: None,
-            owner: None,
-            tags: vec![],
-            schedule: None,
-            git_commit: None,
-            author: None,
-            assets: Vec::new(),
-        };
-        f.store.put_dag(&dag, false, at(1)).await.unwrap();
+        f.store.put_dag(&LoadedDag::plain("etl", hash, ""), at(1)).await.unwrap();
     }
     f.store
         .insert_audit(&AuditRow { at: at(1), who: "a".into(), action: "b".into(), object: "c".into(), detail: None })

@@ -4,6 +4,7 @@ mod endpoint;
 mod glue_crawler;
 mod glue_job;
 mod glue_job_sensor;
+mod s3_bundle;
 mod s3_check_fn;
 mod s3_key_sensor;
 mod s3_vectors;

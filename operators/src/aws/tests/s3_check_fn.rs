@@ -41,7 +41,7 @@ async fn wait(
         all[key] = value.clone();
     }
     let task = endpoint.task("wait").sensor(sensor_settings(mode)).with(|info| {
-        info.dag_folder = folder.path().to_owned();
+        info.is_in(folder.path());
         info.template_context = json!({"ds": "2026-01-02", "task_id": "wait", "params": {"least": 2}});
     });
     let (ctx, services) = task.build();

@@ -26,7 +26,7 @@ async fn poke(endpoint: &Endpoint, row: &Value) -> Result<Value, String> {
 }
 
 async fn fill(endpoint: &Endpoint, buckets: &Value) {
-    reqwest::Client::new().post(format!("{}/moto-api/reset", endpoint.url)).send().await.unwrap();
+    windrose_testkit::http_client().post(format!("{}/moto-api/reset", endpoint.url)).send().await.unwrap();
     let (ctx, _) = endpoint.context("fill");
     let parameters = AwsParameters { aws_conn_id: Some("aws_default".to_owned()), ..AwsParameters::default() };
     let s3 = session_for(&ctx, &parameters).await.unwrap().s3();

@@ -18,10 +18,10 @@ use super::super::dice::Dice;
 use super::super::worker::{Stage, Step, Worker};
 use super::super::world::random_dag;
 use super::dag_text::dag_text;
-use crate::Options;
 use crate::drive::Driver;
 use crate::handle::{Handle, Taken, connect};
 use crate::turn::Work;
+use crate::{BundleOptions, Options};
 
 /// 2026-01-01 at noon.
 pub(super) const BEGIN: i64 = 1_767_268_800_000_000;
@@ -157,7 +157,7 @@ impl World {
     fn start(&mut self) {
         let (handle, desk) = connect();
         let options = Options {
-            dags: self.folder.path().join("dags"),
+            bundles: vec![BundleOptions::Folder { name: "dags".into(), root: self.folder.path().join("dags") }],
             catalog: Arc::new(OneOperator),
             defaults: defaults(),
             parallelism: 4,

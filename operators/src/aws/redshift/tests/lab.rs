@@ -141,11 +141,11 @@ impl Lab {
     }
 
     pub(super) async fn get(&self, path: &str) -> Value {
-        self.page(reqwest::Client::new().get(self.url(path))).await
+        self.page(windrose_testkit::http_client().get(self.url(path))).await
     }
 
     pub(super) async fn post(&self, path: &str, body: Value) -> Value {
-        self.page(reqwest::Client::new().post(self.url(path)).json(&body)).await
+        self.page(windrose_testkit::http_client().post(self.url(path)).json(&body)).await
     }
 
     /// Statements whose text has this in it wait until released; the answer is the hold's page.
@@ -155,7 +155,7 @@ impl Lab {
     }
 
     pub(super) async fn release(&self, hold: &str) {
-        self.page(reqwest::Client::new().delete(self.url(hold))).await;
+        self.page(windrose_testkit::http_client().delete(self.url(hold))).await;
     }
 
     /// Calls of the Data API that were made for a statement whose text has this in it.

@@ -1,0 +1,1 @@
+echo "Hello, {{ params.name }}: this run stands for {{ ds }}"
