@@ -14,5 +14,5 @@ mod version_files;
 pub use feed::{Delivery, Feed, RemoteBundle, Trouble};
 pub use files::{BundleFiles, FolderFiles, MAX_NAMED_FILE_BYTES, NamedPath};
 pub use local::{BundleFolder, FolderError, FolderWatch};
-pub use news::{Commit, FileChange, MAX_DAG_FILE_BYTES, News, is_dag_file};
+pub use news::{Commit, FileChange, MAX_DAG_FILE_BYTES, News, dag_text, differences, is_dag_file, too_long};
 pub use version_files::{FileProblem, VersionFile, VersionFiles, version_files};

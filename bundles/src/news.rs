@@ -1,6 +1,6 @@
 //! What a bundle has to tell.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -68,11 +68,45 @@ pub fn is_dag_file(path: &Path) -> bool {
     path.extension().is_some_and(|ext| ext == "toml") && path.file_name().is_some_and(|name| name != "windrose.toml")
 }
 
-/// The text of a DAG file.
-pub(crate) fn dag_text(bytes: Vec<u8>) -> Result<String, String> {
+/// Whether a path names a DAG file that counts: what begins with a dot does not.
+fn is_visible_dag_file(path: &Path) -> bool {
+    is_dag_file(path) && !path.components().any(|part| part.as_os_str().as_encoded_bytes().starts_with(b"."))
+}
+
+/// What differs between two listings of a bundle: DAG files, with their texts, and the paths of other files.
+pub fn differences<T: PartialEq>(
+    before: &BTreeMap<PathBuf, T>,
+    now: &BTreeMap<PathBuf, T>,
+    text: impl Fn(&Path, &T) -> Result<String, String>,
+) -> (Vec<FileChange>, BTreeSet<PathBuf>) {
+    let (mut changes, mut touched) = (Vec::new(), BTreeSet::new());
+    for path in before.keys().filter(|path| !now.contains_key(*path)) {
+        if is_visible_dag_file(path) {
+            changes.push(FileChange::Removed { path: path.clone() });
+        } else {
+            touched.insert(path.clone());
+        }
+    }
+    for (path, entry) in now.iter().filter(|(path, entry)| before.get(*path) != Some(entry)) {
+        if is_visible_dag_file(path) {
+            changes.push(FileChange::Changed { path: path.clone(), text: text(path, entry) });
+        } else {
+            touched.insert(path.clone());
+        }
+    }
+    (changes, touched)
+}
+
+/// The text of a DAG file, from its bytes.
+///
+/// # Errors
+/// A sentence, if they are no text.
+pub fn dag_text(bytes: Vec<u8>) -> Result<String, String> {
     String::from_utf8(bytes).map_err(|_| "the file is not UTF-8 text".to_owned())
 }
 
-pub(crate) fn too_long(length: u64) -> String {
+/// Why a DAG file of this length is refused.
+#[must_use]
+pub fn too_long(length: u64) -> String {
     format!("the file has {length} bytes; a DAG file may have {MAX_DAG_FILE_BYTES} at most")
 }

@@ -30,6 +30,7 @@ pub mod retry;
 pub mod run;
 pub mod run_state;
 pub mod sensor_run;
+pub mod sensor_settings;
 pub mod sql_cause;
 pub mod task_instance;
 pub mod task_state;

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use windrose_bundles::{BundleFiles, Commit, FileChange, NamedPath, News};
+use windrose_bundles::{BundleFiles, Commit, FileChange, NamedPath, News, dag_text};
 use windrose_core::dag_file::{self, DagSource};
 use windrose_core::ids::{BundleName, DagId};
 use windrose_core::time::Timestamp;
@@ -235,7 +235,7 @@ impl DagSet {
             text: text_of(source.files.as_ref(), &key.path),
         };
         let news = News {
-            changes: of_bundle.map(|key| changed(&key)).collect(),
+            changes: of_bundle.map(changed).collect(),
             touched: BTreeSet::new(),
             commit: source.commit.clone(),
             files: Arc::clone(&source.files),
@@ -428,7 +428,7 @@ impl DagSet {
 fn text_of(files: &dyn BundleFiles, path: &Path) -> Result<String, String> {
     let name = path.to_str().ok_or_else(|| "the file's name is no text".to_owned())?;
     let bytes = files.read(&NamedPath::new(Path::new(""), name)?)?.ok_or_else(|| "the file is gone".to_owned())?;
-    String::from_utf8(bytes).map_err(|_| "the file is not UTF-8 text".to_owned())
+    dag_text(bytes)
 }
 
 /// A version cannot be had.

@@ -1,5 +1,7 @@
 //! A real git repository to push to.
 
+#![allow(clippy::expect_used, reason = "helpers of tests")]
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 

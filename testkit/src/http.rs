@@ -1,5 +1,7 @@
 //! A client for the pages of tests.
 
+#![allow(clippy::expect_used, reason = "helpers of tests")]
+
 /// A client that uses no proxy.
 ///
 /// # Panics

@@ -17,7 +17,7 @@ use windrose_core::ids::BundleName;
 
 use crate::feed::{RemoteBundle, Trouble};
 use crate::files::{BundleFiles, MAX_NAMED_FILE_BYTES, NamedPath, too_large};
-use crate::news::{FileChange, MAX_DAG_FILE_BYTES, News, dag_text, is_dag_file, too_long};
+use crate::news::{MAX_DAG_FILE_BYTES, News, dag_text, differences, too_long};
 use repository::{Blob, Listing};
 
 pub use access::{Access, AccessSource};
@@ -80,7 +80,9 @@ impl GitBundle {
             let clone = repository::open(&settings.clone)?;
             let listing = Arc::new(repository::list(&clone, id, &settings.subdir)?);
             let commit = Some(repository::facts(&clone, id)?);
-            let (changes, touched) = differences(&clone, &before, &listing);
+            let local = clone.to_thread_local();
+            let (changes, touched) = differences(&before, &listing, |_, blob| read_dag_file(&local, *blob));
+            drop(local);
             let files = Arc::new(CommitFiles { clone, listing: Arc::clone(&listing) });
             Ok((News { changes, touched, commit, files }, listing))
         })
@@ -129,36 +131,6 @@ impl RemoteBundle for GitBundle {
         }
         self.news_at(id).await.map(Some)
     }
-}
-
-fn differences(
-    clone: &ThreadSafeRepository,
-    before: &Listing,
-    now: &Listing,
-) -> (Vec<FileChange>, std::collections::BTreeSet<PathBuf>) {
-    let repository = clone.to_thread_local();
-    let gone = before.keys().filter(|path| !now.contains_key(*path));
-    let different = now.iter().filter(|(path, blob)| before.get(*path) != Some(*blob));
-    let mut changes: Vec<FileChange> = gone
-        .clone()
-        .filter(|path| is_visible_dag_file(path))
-        .map(|path| FileChange::Removed { path: path.clone() })
-        .collect();
-    let mut touched: std::collections::BTreeSet<PathBuf> =
-        gone.filter(|path| !is_visible_dag_file(path)).cloned().collect();
-    for (path, blob) in different {
-        if is_visible_dag_file(path) {
-            changes.push(FileChange::Changed { path: path.clone(), text: read_dag_file(&repository, *blob) });
-        } else {
-            touched.insert(path.clone());
-        }
-    }
-    (changes, touched)
-}
-
-/// As in a folder, what begins with a dot is no DAG.
-fn is_visible_dag_file(path: &std::path::Path) -> bool {
-    is_dag_file(path) && !path.components().any(|part| part.as_os_str().as_encoded_bytes().starts_with(b"."))
 }
 
 fn read_dag_file(repository: &gix::Repository, blob: Blob) -> Result<String, String> {

@@ -3,7 +3,7 @@
 //! S3 has no commits. A listing is taken in whole: every object in it is fetched with the ETag that the listing names, and if
 //! one has changed meanwhile, the prefix is listed again. What was fetched is kept, so that a restart needs no S3.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -12,8 +12,8 @@ use futures::StreamExt as _;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use windrose_bundles::{
-    BundleFiles, FileChange, MAX_DAG_FILE_BYTES, MAX_NAMED_FILE_BYTES, NamedPath, News, RemoteBundle, Trouble,
-    is_dag_file,
+    BundleFiles, MAX_DAG_FILE_BYTES, MAX_NAMED_FILE_BYTES, NamedPath, News, RemoteBundle, Trouble, dag_text,
+    differences, too_long,
 };
 use windrose_core::connection::Connection;
 use windrose_core::ids::BundleName;
@@ -190,27 +190,9 @@ impl S3Bundle {
         let listing = Arc::new(listing);
         let before = self.at.replace(Arc::clone(&listing)).unwrap_or_default();
         let files = KeptFiles { cache: self.settings.cache.clone(), listing: Arc::clone(&listing) };
-        let (mut changes, mut touched) = (Vec::new(), BTreeSet::new());
-        for path in before.keys().filter(|path| !listing.contains_key(*path)) {
-            if is_visible_dag_file(path) {
-                changes.push(FileChange::Removed { path: path.clone() });
-            } else {
-                touched.insert(path.clone());
-            }
-        }
-        for (path, object) in listing.iter().filter(|(path, object)| before.get(*path) != Some(object)) {
-            if is_visible_dag_file(path) {
-                changes.push(FileChange::Changed { path: path.clone(), text: files.text(path, object) });
-            } else {
-                touched.insert(path.clone());
-            }
-        }
+        let (changes, touched) = differences(&before, &listing, |path, object| files.text(path, object));
         News { changes, touched, commit: None, files: Arc::new(files) }
     }
-}
-
-fn is_visible_dag_file(path: &Path) -> bool {
-    is_dag_file(path) && !path.components().any(|part| part.as_os_str().as_encoded_bytes().starts_with(b"."))
 }
 
 fn kept(cache: &Path, path: &Path, object: &Object) -> PathBuf {
@@ -262,14 +244,11 @@ struct KeptFiles {
 impl KeptFiles {
     fn text(&self, path: &Path, object: &Object) -> Result<String, String> {
         if object.size > MAX_DAG_FILE_BYTES {
-            return Err(format!(
-                "the file has {} bytes; a DAG file may have {MAX_DAG_FILE_BYTES} at most",
-                object.size
-            ));
+            return Err(too_long(object.size));
         }
         let bytes = std::fs::read(kept(&self.cache, path, object))
             .map_err(|error| format!("the file cannot be read: {error}"))?;
-        String::from_utf8(bytes).map_err(|_| "the file is not UTF-8 text".to_owned())
+        dag_text(bytes)
     }
 }
 

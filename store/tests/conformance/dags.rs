@@ -139,7 +139,7 @@ async fn the_files_of_a_version_are_kept_once_each(f: Fixture) {
     };
     let (sql, script) = (file("sql/load.sql", "SELECT 1"), file("load.py", "\0 not text"));
     let with = |id: &str, hash: &str, files: &[&VersionFile]| LoadedDag {
-        files: files.iter().map(|file| VersionFile::clone(file)).collect(),
+        files: files.iter().copied().cloned().collect(),
         ..loaded(id, hash)
     };
     let other = file("sql/load.sql", "SELECT 2");
