@@ -14,7 +14,7 @@ demo: ## the S3 → Glue → Redshift → S3 pipeline with real data, offline (m
 	@scripts/demo $(ARGS)
 
 test: ## every test, on SQLite and PostgreSQL, with the lab
-	@scripts/need compiler python postgres lab
+	@scripts/need compiler python postgres git lab
 	@scripts/test $(ARGS)
 
 soak: ## property tests and simulated histories with new seeds (make soak ARGS=--minutes\ 30)

@@ -2,7 +2,9 @@
 //!
 //! It says no more than [`super::parse`] does, and less: what is required may stand in `[defaults]` or be mapped, and a name
 //! may be a task's or a group's. It keeps to what the language servers for TOML can do: draft 7, no references from one
-//! definition to another that leads back, one `anyOf` branch for each operator.
+//! definition to another that leads back, one `anyOf` branch for each operator, from which they complete. What they say of
+//! such a branch is of little help, so an unknown key is found a second time, by conditions that they check but do not
+//! complete from.
 
 mod dag_fields;
 mod task_fields;
@@ -34,16 +36,14 @@ pub fn schema(catalog: &dyn Catalog) -> Value {
         definitions.insert(format!("sensor.{name}"), schema);
         sensor.insert(name.to_owned(), reference(&format!("sensor.{name}")));
     }
-    let mut branches = Vec::new();
-    for name in catalog.names() {
-        branches.push(operator(name, catalog, &shared, &sensor, &mut definitions));
-    }
+    let branches: Vec<Value> =
+        catalog.names().iter().map(|name| operator(name, catalog, &shared, &sensor, &mut definitions)).collect();
     let mut properties = Map::new();
     for (name, schema) in dag_fields() {
         properties.insert(name.to_owned(), schema);
     }
     properties.insert("tasks".into(), field(
-        json!({ "type": "object", "additionalProperties": { "anyOf": branches } }),
+        json!({ "type": "object", "additionalProperties": task(&catalog.names(), branches) }),
         "The tasks. The key of a task's table is its full id; one with a dot, such as \"extract.load\", belongs to the group before it.",
     ));
     properties.insert("groups".into(), field(
@@ -104,8 +104,30 @@ fn operator(
         "type": "object",
         "properties": properties,
         "required": ["operator"],
-        "additionalProperties": false,
     })
+}
+
+/// Any task: one of these branches, and no keys but those of its own.
+fn task(names: &[&str], branches: Vec<Value>) -> Value {
+    let only = |name: &str, branch: &Value| {
+        let keys = branch["properties"].as_object().into_iter().flatten();
+        let keys: Map<String, Value> = keys.map(|(key, _)| (key.clone(), Value::Bool(true))).collect();
+        json!({
+            "if": { "properties": { "operator": { "const": name } } },
+            "then": { "properties": keys, "additionalProperties": false },
+        })
+    };
+    let conditions = names.iter().zip(&branches).rev().map(|(name, branch)| only(name, branch));
+    let chain = conditions.reduce(|mut rest, mut condition| {
+        condition["else"] = rest.take();
+        condition
+    });
+    let mut task = chain.unwrap_or_else(|| json!({}));
+    task["type"] = "object".into();
+    task["required"] = json!(["operator"]);
+    task["properties"] = json!({ "operator": { "enum": names } });
+    task["anyOf"] = branches.into();
+    task
 }
 
 /// The properties of a schema of its own, its definitions moved to the file's under names that begin with `owner`.
