@@ -73,12 +73,12 @@ impl BundleFolder {
         self.seen.remove(path);
     }
 
-    /// These files, relative to the folder, are looked at as well: DAG files name them.
+    /// These files, relative to the folder, are looked at as well: DAG files name them. One that is new here counts as touched
+    /// at the next scan: it may have changed since it was read.
     pub fn watch_named(&mut self, paths: BTreeSet<PathBuf>) {
-        let root = &self.root;
         self.named.retain(|path, _| paths.contains(path));
         for path in paths {
-            self.named.entry(path).or_insert_with_key(|path| stamp_of(&root.join(path)));
+            self.named.entry(path).or_insert(None);
         }
     }
 

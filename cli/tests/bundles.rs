@@ -299,6 +299,12 @@ fn a_local_bundle_sees_changed_scripts_and_statements() {
         if listed.contains("missing") { Ok(()) } else { Err(listed) }
     });
     assert_eq!(said(&workspace, "missing", "r1"), "here");
+    workspace.write_dag("nowhere.sh", "echo SAID there");
+    wait_until("the new version of a DAG that came later", || {
+        let versions = versions(&workspace, "missing").len();
+        if versions == 2 { Ok(()) } else { Err(versions.to_string()) }
+    });
+    assert_eq!(said(&workspace, "missing", "r2"), "there");
 }
 
 #[test]

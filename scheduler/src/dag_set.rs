@@ -85,6 +85,8 @@ pub(crate) struct DagSet {
     files: BTreeMap<FileKey, FileState>,
     named: HashMap<FileKey, Named>,
     sources: HashMap<BundleName, Source>,
+    /// The errors of each bundle as they were last made durable.
+    errors_kept: HashMap<BundleName, Vec<ImportErrorRow>>,
     /// Versions that are not the newest of their DAG but have runs.
     pinned: HashMap<(DagId, String), Version>,
 }
@@ -111,6 +113,7 @@ impl DagSet {
             files: BTreeMap::new(),
             named: HashMap::new(),
             sources: HashMap::new(),
+            errors_kept: HashMap::new(),
             pinned: HashMap::new(),
         }
     }
@@ -143,7 +146,6 @@ impl DagSet {
             }
         }
         let dependents = self.dependents(bundle, &news.touched);
-        is_new |= !dependents.is_empty();
         let (reading, files) = (self.reading.clone(), Arc::clone(&news.files));
         // Reading and parsing must not hold up the loop's other tasks.
         let read = tokio::task::spawn_blocking(move || {
@@ -170,14 +172,11 @@ impl DagSet {
             self.named.insert(key, looked_at);
         }
         self.sources.insert(bundle.clone(), source);
+        let errors = self.errors(bundle);
+        is_new |= !dags.is_empty() || self.errors_kept.get(bundle) != Some(&errors);
+        self.errors_kept.insert(bundle.clone(), errors.clone());
         let commit = news.commit.as_ref().map(facts_of);
-        let load = BundleLoad {
-            bundle: bundle.clone(),
-            commit,
-            dags,
-            present: self.present(bundle),
-            errors: self.errors(bundle),
-        };
+        let load = BundleLoad { bundle: bundle.clone(), commit, dags, present: self.present(bundle), errors };
         Intake { load, is_new }
     }
 
@@ -383,6 +382,10 @@ impl DagSet {
 
     fn forget_broken(&mut self, key: FileKey, message: String, at: Timestamp, commit: Option<Commit>) {
         let held = self.held_by(&key).cloned();
+        // What was wrong before is not new because somebody looked again.
+        if matches!(self.files.get(&key), Some(FileState::Broken { message: before, .. }) if *before == message) {
+            return;
+        }
         self.files.insert(key, FileState::Broken { held, message, at, commit });
     }
 
