@@ -140,8 +140,7 @@ impl RunMachine {
                     let rule = self.plan.task(p).trigger_rule;
                     reasons.push(Reason::Upstream { rule, tasks: direct });
                 }
-                let scope: Vec<u32> = self.plan.scope_above(p).collect();
-                let tasks = self.unfinished(i, &scope);
+                let tasks = self.unfinished(i, self.plan.scope_above(p));
                 if !tasks.is_empty() {
                     let is_teardown = self.plan.task(p).teardown.is_some();
                     reasons.push(if is_teardown { Reason::InScope { tasks } } else { Reason::Setups { tasks } });

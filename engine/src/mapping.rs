@@ -215,7 +215,8 @@ impl RunMachine {
         }
         let direct = self.count_partners(i, &above);
         self.group_counts.insert(i, direct);
-        let scope: Vec<u32> = self.plan.scope_above(q).filter(|&s| self.plan.mapped_together(s, q)).collect();
+        let scope: Vec<u32> =
+            self.plan.scope_above(q).iter().copied().filter(|&s| self.plan.mapped_together(s, q)).collect();
         if !scope.is_empty() {
             let counts = self.count_partners(i, &scope);
             self.group_scope_counts.insert(i, counts);

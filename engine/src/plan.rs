@@ -19,6 +19,8 @@ pub struct Plan {
     pub(crate) rank: Vec<u32>,
     /// Task → those that wait for it because of a setup's scope, without being directly below it.
     pub(crate) scopes: HashMap<u32, Vec<u32>>,
+    /// The other way round, in order.
+    scope_above: HashMap<u32, Vec<u32>>,
     /// What a task's counters are before anything has ended.
     pub(crate) fresh_counts: Vec<UpstreamCounts>,
     /// The same for what it waits for because of a setup's scope, for those tasks that do.
@@ -55,6 +57,7 @@ impl Plan {
             downstream,
             rank: ranks(&dag),
             scopes,
+            scope_above: HashMap::new(),
             fresh_counts: vec![UpstreamCounts::default(); count],
             fresh_scope_counts: HashMap::new(),
             mapped_group: mapped_groups(&dag),
@@ -83,13 +86,17 @@ impl Plan {
             }
         }
         let mut fresh: HashMap<u32, UpstreamCounts> = HashMap::new();
+        let mut scope_above: HashMap<u32, Vec<u32>> = HashMap::new();
         for (&above, waiting) in &self.scopes {
             for &p in waiting {
+                scope_above.entry(p).or_default().push(above);
                 let together = self.mapped_together(above, p);
                 fresh.entry(p).or_default().add_unfinished(if together { 0 } else { self.first_length(above) }, true);
             }
         }
         self.fresh_scope_counts = fresh;
+        scope_above.values_mut().for_each(|above| above.sort_unstable());
+        self.scope_above = scope_above;
     }
 
     /// What a task is mapped over, by itself or with its group.
@@ -98,8 +105,8 @@ impl Plan {
     }
 
     /// What a task waits for because of a setup's scope.
-    pub(crate) fn scope_above(&self, p: u32) -> impl Iterator<Item = u32> {
-        self.scopes.iter().filter_map(move |(&above, waiting)| waiting.binary_search(&p).is_ok().then_some(above))
+    pub(crate) fn scope_above(&self, p: u32) -> &[u32] {
+        self.scope_above.get(&p).map_or(&[], Vec::as_slice)
     }
 
     /// Whether two tasks are in the same mapped group, so that their instances go together one by one.

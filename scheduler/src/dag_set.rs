@@ -303,31 +303,17 @@ impl DagSet {
     }
 
     /// The same for the DAGs of a bundle that cannot be had now.
-    pub(crate) async fn read_stored_bundle(
-        &mut self,
-        bundle: &BundleName,
-        store: &Store,
-    ) -> Result<Vec<Arrival>, StoreError> {
-        let mut arrivals = Vec::new();
+    pub(crate) async fn read_stored_bundle(&mut self, bundle: &BundleName, store: &Store) -> Result<(), StoreError> {
         for dag in store.dags().await?.into_iter().filter(|dag| dag.bundle == *bundle && dag.absent_since.is_none()) {
-            let key = FileKey { bundle: bundle.clone(), path: PathBuf::from(&dag.file) };
             if self.holders.contains_key(&dag.dag_id) {
                 continue;
             }
             match self.version(&dag.dag_id, &dag.version, store).await {
                 Ok(version) => {
+                    let key = FileKey { bundle: bundle.clone(), path: PathBuf::from(&dag.file) };
                     self.newest.insert(dag.dag_id.clone(), version);
                     self.holders.insert(dag.dag_id.clone(), key.clone());
-                    self.files.insert(key, FileState::Holds(dag.dag_id.clone()));
-                    let (paused, passed_over) = (dag.paused, dag.passed_over);
-                    let change = DagChange {
-                        is_new: false,
-                        new_version: false,
-                        paused,
-                        passed_over,
-                        is_held: dag.held_from.is_some(),
-                    };
-                    arrivals.push(Arrival { dag_id: dag.dag_id, change });
+                    self.files.insert(key, FileState::Holds(dag.dag_id));
                 }
                 Err(Unusable::Store(error)) => return Err(error),
                 Err(Unusable::Version(why)) => {
@@ -335,7 +321,7 @@ impl DagSet {
                 }
             }
         }
-        Ok(arrivals)
+        Ok(())
     }
 
     /// The version a run is pinned to, from memory or from the database.

@@ -1,10 +1,10 @@
 //! Taking in what bundles bring: new and changed DAG files become versions, durably, before anything is scheduled by them.
 
 use windrose_bundles::{BundleFolder, Delivery, FolderError, News};
-use windrose_core::ids::{BundleName, DagId};
+use windrose_core::ids::BundleName;
 use windrose_store::DagChange;
 
-use crate::dag_set::Arrival;
+use crate::dag_set::{Arrival, Intake};
 use crate::drive::Driver;
 use crate::error::SchedulerError;
 
@@ -12,7 +12,8 @@ use crate::error::SchedulerError;
 const MANY: usize = 64;
 
 impl Driver {
-    /// Takes in all bundles at the start: folders as they are, the others as they were when they last answered.
+    /// Takes in all bundles at the start: folders as they are, the others as they were when they last answered. Nothing is
+    /// scheduled by them yet: [`Driver::restore`] does that for all DAGs.
     pub(crate) async fn read_bundles(&mut self) -> Result<(), SchedulerError> {
         let now = self.now();
         self.store.set_bundles(&self.bundle_list, now).await?;
@@ -21,10 +22,7 @@ impl Driver {
         for (bundle, _) in &mut remote {
             match bundle.cached().await {
                 Some(news) => drop(self.take_in(bundle.name(), news).await?),
-                None => {
-                    let arrivals = self.dags.read_stored_bundle(bundle.name(), &self.store).await?;
-                    self.schedule(&arrivals).await?;
-                }
+                None => self.dags.read_stored_bundle(bundle.name(), &self.store).await?,
             }
         }
         self.remote = remote;
@@ -40,13 +38,17 @@ impl Driver {
                 self.sweep.watch_is_blind = true;
                 Ok(0)
             }
-            outcome => outcome,
+            Err(error) => Err(error),
+            Ok((changed, arrivals)) => {
+                self.schedule(&arrivals).await?;
+                Ok(changed)
+            }
         }
     }
 
-    /// Takes in what changed in the folders, and says how much that was.
-    async fn read_files(&mut self) -> Result<usize, SchedulerError> {
-        let mut changed = 0;
+    /// Takes in what changed in the folders: how many DAG files, and which DAGs are to be scheduled.
+    async fn read_files(&mut self) -> Result<(usize, Vec<Arrival>), SchedulerError> {
+        let (mut changed, mut arrivals) = (0, Vec::new());
         for at in 0..self.local.len() {
             let name = self.local[at].name.clone();
             let empty = BundleFolder::new(self.local[at].folder.root().to_owned());
@@ -62,23 +64,23 @@ impl Driver {
                 Err(panic) => std::panic::resume_unwind(panic.into_panic()),
             };
             self.local[at].folder = folder;
-            changed += self.take_in(&name, news?).await?;
+            let news = news?;
+            changed += news.changes.len();
+            arrivals.extend(self.take_in(&name, news).await?);
         }
-        Ok(changed)
+        Ok((changed, arrivals))
     }
 
-    /// Takes in a bundle's news and what they set free; how many DAG files had changed.
-    async fn take_in(&mut self, bundle: &BundleName, news: News) -> Result<usize, SchedulerError> {
+    /// Takes in a bundle's news and what they set free; which DAGs are to be scheduled.
+    async fn take_in(&mut self, bundle: &BundleName, news: News) -> Result<Vec<Arrival>, SchedulerError> {
         let mut next = Some((bundle.clone(), news));
-        let mut changed = 0;
+        let mut arrivals = Vec::new();
         while let Some((bundle, news)) = next {
             let now = self.now();
             let before = self.dags.ids();
-            changed += news.changes.len();
             let intake = self.dags.take_in(&bundle, news, now).await;
             if intake.is_worth_keeping() {
-                let arrivals = self.retrying_keep(&intake).await?;
-                self.schedule(&arrivals).await?;
+                arrivals.extend(self.retrying_keep(&intake).await?);
             }
             for gone in before.difference(&self.dags.ids()) {
                 self.creation.remove_dag(gone);
@@ -87,10 +89,10 @@ impl Driver {
             }
             next = self.dags.freed();
         }
-        Ok(changed)
+        Ok(arrivals)
     }
 
-    async fn retrying_keep(&mut self, intake: &crate::dag_set::Intake) -> Result<Vec<Arrival>, SchedulerError> {
+    async fn retrying_keep(&mut self, intake: &Intake) -> Result<Vec<Arrival>, SchedulerError> {
         loop {
             match self.dags.keep(intake, &self.store, self.now()).await {
                 Err(error) if error.is_retryable() => self.pause_after(&error).await,
@@ -122,7 +124,8 @@ impl Driver {
                 if let Some(commit) = &news.commit {
                     tracing::info!(%bundle, commit = commit.short(), author = commit.author, "taking in a commit");
                 }
-                self.take_in(&bundle, news).await?;
+                let arrivals = self.take_in(&bundle, news).await?;
+                self.schedule(&arrivals).await?;
                 None
             }
             Ok(None) => None,
@@ -145,7 +148,7 @@ impl Driver {
         for dag in self.store.dags().await? {
             let loaded = self.dags.newest(&dag.dag_id).is_some_and(|version| version.hash != dag.version);
             if loaded && self.dags.refresh(&dag.dag_id, &self.store).await? {
-                self.schedule_dag(&DagId::clone(&dag.dag_id), dag.paused, dag.passed_over).await?;
+                self.schedule_dag(&dag.dag_id, dag.paused, dag.passed_over).await?;
                 changed += 1;
             }
         }

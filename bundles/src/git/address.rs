@@ -51,6 +51,10 @@ impl RepositoryUrl {
         &self.0
     }
 
+    pub(super) fn is_http(&self) -> bool {
+        matches!(self.0.scheme, Scheme::Https | Scheme::Http)
+    }
+
     pub(super) fn is_ssh(&self) -> bool {
         self.0.scheme == Scheme::Ssh
     }

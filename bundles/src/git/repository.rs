@@ -65,7 +65,7 @@ pub(super) fn fetch(
     let repository = ThreadSafeRepository::open_opts(clone.path(), options)
         .map_err(|error| clone_trouble(clone.path(), &error))?
         .to_thread_local();
-    let https = https_options(certificates)?;
+    let https = url.is_http().then(|| https_options(certificates)).transpose()?;
     let outcome = receive(&repository, settings, access, https, stop).map_err(|error| explain(url, &error))?;
     let matched = |name: &str| {
         let of = |mapping: &&gix::protocol::fetch::refmap::Mapping| {
@@ -82,7 +82,7 @@ fn receive(
     repository: &gix::Repository,
     settings: &GitSettings,
     access: &Access,
-    https: gix::protocol::transport::client::blocking_io::http::Options,
+    https: Option<gix::protocol::transport::client::blocking_io::http::Options>,
     stop: &AtomicBool,
 ) -> Result<gix::remote::fetch::Outcome, gix::Error> {
     let GitSettings { url, tracking, .. } = settings;
@@ -99,7 +99,7 @@ fn receive(
         }
         Action::Store(_) | Action::Erase(_) => Ok(None),
     });
-    if matches!(url.get().scheme, gix::url::Scheme::Https | gix::url::Scheme::Http) {
+    if let Some(https) = https {
         connection = connection.with_transport_options(Box::new(https));
     }
     connection

@@ -97,12 +97,13 @@ impl Store {
             if bundles.iter().any(|(kept, _)| *kept == name) {
                 continue;
             }
-            for statement in [
-                "UPDATE dag SET absent_since = $2 WHERE bundle = $1 AND absent_since IS NULL",
-                "DELETE FROM import_error WHERE bundle = $1 AND $2 = $2",
-                "DELETE FROM bundle WHERE name = $1 AND $2 = $2",
-            ] {
-                sqlx::query(statement).bind(name.as_str()).bind(now.as_micros()).execute(&mut *tx).await?;
+            sqlx::query("UPDATE dag SET absent_since = $2 WHERE bundle = $1 AND absent_since IS NULL")
+                .bind(name.as_str())
+                .bind(now.as_micros())
+                .execute(&mut *tx)
+                .await?;
+            for statement in ["DELETE FROM import_error WHERE bundle = $1", "DELETE FROM bundle WHERE name = $1"] {
+                sqlx::query(statement).bind(name.as_str()).execute(&mut *tx).await?;
             }
         }
         for (name, location) in bundles {
